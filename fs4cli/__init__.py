@@ -1,0 +1,1 @@
+"""Label-free semantic segmentation of your own images, from random weights."""

@@ -1,0 +1,1 @@
+"""The face: Typer, Rich, exit codes; torch-free."""

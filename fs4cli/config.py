@@ -1,0 +1,154 @@
+"""Every setting: one frozen pydantic model a stage, each field with its default, bounds and help line.
+
+`auto` values are planned from the images and the machine (`fs4cli.planning`); what came of them, and why, stands in
+the project's `plan.json`. docs/settings.md and the starter `fs4.yaml` are generated from this file.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Auto = Literal["auto"]
+AutoCount = Annotated[int, Field(ge=1)] | Auto
+
+RUNS_ONLY = {"affects_result": False}
+"""Marks a setting that changes how fast or how loudly a stage runs, not what it makes: it never makes a stage stale."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IngestSettings(_Section):
+    """Reading the folder of images."""
+
+    pattern: str = Field("*", description="Only files whose name matches this glob are looked at.")
+    cache_size: int = Field(256, ge=32, le=4096, description="Short side of the decoded copies, in pixels.")
+    max_pixels: int = Field(250_000_000, ge=1, description="Larger images are left out (a decompression bomb).")
+    max_bad_share: float = Field(0.5, ge=0, le=1, description="Stop if a larger share of the files cannot be read.")
+    near_duplicate_distance: int = Field(
+        4, ge=0, le=64, description="Bits of the 64-bit perceptual hash in which near duplicates differ at most."
+    )
+    decode_seconds: float = Field(30.0, gt=0, description="Give up on a file after so long.", json_schema_extra=RUNS_ONLY)
+
+
+class ModelSettings(_Section):
+    """The network; shared by pretrain, cluster and train."""
+
+    backbone: str = Field("auto", description="A timm model that gives feature maps (`features_only`), or a plain ViT.")
+    channels: int = Field(128, ge=8, le=1024, description="Width of the dense features.")
+
+
+class PretrainSettings(_Section):
+    """Self-supervised pretraining of the dense network."""
+
+    weights: str | None = Field(None, description="Local file of self-supervised weights to start from, instead of none.")
+    steps: AutoCount = Field("auto", description="Optimizer updates.")
+    batch_size: AutoCount = Field("auto", description="Images an update.")
+    crop: AutoCount = Field("auto", description="Side of the square training views, in pixels.")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="Peak learning rate.")
+    checkpoint_every: float = Field(60.0, gt=0, description="Seconds between checkpoints.", json_schema_extra=RUNS_ONLY)
+
+
+class ClusterSettings(_Section):
+    """Pyramid pseudo-labels (PGG)."""
+
+    grids: tuple[int, ...] = Field((1, 2, 4), description="Cells per side of each pyramid level; 1 is the whole image.")
+    clusters: tuple[AutoCount, ...] | Auto = Field("auto", description="Clusters of each pyramid level.")
+    balanced: bool = Field(True, description="Assign cells to clusters in equal shares.")
+
+
+class TrainSettings(_Section):
+    """Joint training of the segmenter."""
+
+    steps: AutoCount = Field("auto", description="Optimizer updates.")
+    batch_size: AutoCount = Field("auto", description="Images an update.")
+    crop: AutoCount = Field("auto", description="Side of the square training views, in pixels.")
+    learning_rate: float = Field(3e-4, gt=0, le=1, description="Peak learning rate.")
+    pyramid: bool = Field(True, description="Guide pixels by the pyramid pseudo-labels (PGG).")
+    context: bool = Field(True, description="Embed each pixel with its neighbours (CAE).")
+    checkpoint_every: float = Field(60.0, gt=0, description="Seconds between checkpoints.", json_schema_extra=RUNS_ONLY)
+
+
+class PredictSettings(_Section):
+    """Masks for images."""
+
+    size: AutoCount = Field("auto", description="Short side that the network sees, in pixels.")
+    batch_size: AutoCount = Field("auto", description="Images a forward pass.", json_schema_extra=RUNS_ONLY)
+    flip: bool = Field(True, description="Average with the mirrored image.")
+    refine: bool = Field(True, description="Sharpen masks along image edges.")
+
+
+class EvaluateSettings(_Section):
+    """Scores against ground truth."""
+
+    void: int = Field(255, ge=0, le=65535, description="Label value that is not counted.")
+
+
+class Settings(_Section):
+    """All settings of a project."""
+
+    images: tuple[str, ...] = Field((), description="Folders, files, globs or list files of the images to learn from.")
+    classes: int = Field(27, ge=2, le=1000, description="Classes the finished model tells apart.")
+    preset: Literal["auto", "tiny", "small", "base", "large"] = Field(
+        "auto", description="Size of everything that is left to the plan."
+    )
+    budget: str | None = Field(
+        None, description="Wall-clock time for pretrain, cluster and train together, as 90s, 20m or 8h.",
+        json_schema_extra=RUNS_ONLY,
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="Of all randomness.")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.", json_schema_extra=RUNS_ONLY)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="Number format of the network's work.")
+    workers: Annotated[int, Field(ge=0)] | Auto = Field(
+        "auto", description="Processes that read images.", json_schema_extra=RUNS_ONLY
+    )
+    ingest: IngestSettings = IngestSettings()
+    model: ModelSettings = ModelSettings()
+    pretrain: PretrainSettings = PretrainSettings()
+    cluster: ClusterSettings = ClusterSettings()
+    train: TrainSettings = TrainSettings()
+    predict: PredictSettings = PredictSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+
+
+USED_BY: dict[str, tuple[str, ...]] = {
+    "ingest": ("images", "ingest"),
+    "pretrain": ("preset", "seed", "precision", "model", "pretrain"),
+    "cluster": ("classes", "preset", "seed", "model", "cluster"),
+    "train": ("classes", "preset", "seed", "precision", "model", "train"),
+    "predict": ("predict",),
+    "evaluate": ("evaluate",),
+}
+"""The settings, or sections of them, that shape each stage's own result."""
+
+
+def stage_settings(settings: Settings, stage: str) -> tuple[dict[str, Any], set[str]]:
+    """The settings that shape a stage's result, by dotted key, and those among them that somebody chose."""
+    values: dict[str, Any] = {}
+    explicit: set[str] = set()
+    for name in USED_BY[stage]:
+        value = getattr(settings, name)
+        rows = [(name, settings, name)]
+        if isinstance(value, BaseModel):
+            rows = [(f"{name}.{key}", value, key) for key in type(value).model_fields]
+        for dotted, owner, key in rows:
+            extra = type(owner).model_fields[key].json_schema_extra
+            if isinstance(extra, dict) and extra.get("affects_result") is False:
+                continue
+            values[dotted] = getattr(owner, key)
+            if key in owner.model_fields_set and (owner is settings or name in settings.model_fields_set):
+                explicit.add(dotted)
+    return values, explicit
+
+
+def with_values(settings: Settings, values: dict[str, Any]) -> Settings:
+    """The same settings with some replaced, by dotted key; the new values are checked."""
+    nested = settings.model_dump(exclude_unset=True)
+    for dotted, value in values.items():
+        *sections, key = dotted.split(".")
+        place = nested
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[key] = value
+    return Settings.model_validate(nested)

@@ -1,0 +1,166 @@
+"""Files that are whole or not there: atomic writes, JSON, JSON lines, hashes.
+
+Everything fs4 keeps is written beside its place, flushed to the disk and renamed, so that a process killed at any
+moment leaves either the old file or the new one.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fs4cli.errors import ProjectError, ResourceError
+
+_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def explain_os_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or a missing permission at `path` into a `ResourceError` that names it.
+
+    Raises:
+        ResourceError: The disk is full, read-only, or the folder may not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _SPACE:
+            raise ResourceError(
+                f"no space left on the disk of `{path}`",
+                hints=("free some space; the same command goes on where it stopped",),
+            ) from error
+        if error.errno in _ACCESS:
+            raise ResourceError(
+                f"cannot write `{path}`: {os.strerror(error.errno or 0).lower()}",
+                hints=("make the folder writable; the same command goes on where it stopped",),
+            ) from error
+        raise
+
+
+@contextmanager
+def write_atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that takes `path`'s place only when the block ends without an error.
+
+    The temporary file lies in the same folder (a rename must not cross disks), is created exclusively so that a
+    planted link is never followed, and reaches the disk before the rename does.
+
+    Raises:
+        ResourceError: The disk is full or the folder may not be written; the old file is intact.
+    """
+    path = Path(path)
+    with explain_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name[:150]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with write_atomic(path) as file:
+        file.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with a final newline, whole or not at all. NaN is refused."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_encode) + "\n")
+
+
+def read_json(path: Path, *, limit: int = 256 * 1024 * 1024) -> Any:
+    """Read a JSON file of our own.
+
+    Raises:
+        ProjectError: The file is cut short, over `limit` bytes, or no JSON.
+        FileNotFoundError: There is no such file.
+    """
+    try:
+        if path.stat().st_size > limit:
+            raise ProjectError(f"`{path}` is larger than {limit} bytes", hints=("move it away and run again",))
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ProjectError(
+            f"`{path}` is damaged: {error}", hints=("delete it, or restore it from a copy, and run again",)
+        ) from error
+
+
+def append_json_line(path: Path, value: dict[str, Any]) -> None:
+    """Add one JSON object as a line. A line cut by a kill is dropped by `read_json_lines`."""
+    with explain_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(value, ensure_ascii=False, default=_encode) + "\n")
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of a JSON-lines file, in order; an unfinished last line is left out. Empty if no file."""
+    if not path.exists():
+        return []
+    rows = []
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                if line.endswith(b"\n"):
+                    raise ProjectError(
+                        f"`{path}` is damaged near line {len(rows) + 1}", hints=("delete it and run again",)
+                    ) from None
+    return rows
+
+
+def cut_json_lines(path: Path, *, keep: Callable[[dict[str, Any]], bool]) -> None:
+    """Rewrite a JSON-lines file with only the rows that `keep` wants (a resumed run cuts what it will do again)."""
+    if not path.exists():
+        return
+    lines = [json.dumps(row, ensure_ascii=False) for row in read_json_lines(path) if keep(row)]
+    write_text(path, "".join(line + "\n" for line in lines))
+
+
+def hash_file(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_value(value: Any) -> str:
+    """The sha256 of a JSON value with sorted keys, in hex: the fingerprint of settings and indexes."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_encode)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item"):  # a numpy or torch scalar
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""The network's parts, handed in ready made."""
