@@ -45,6 +45,7 @@ class PretrainSettings(_Section):
     weights: str | None = Field(None, description="Local file of self-supervised weights to start from, instead of none.")
     steps: AutoCount = Field("auto", description="Optimizer updates.")
     batch_size: AutoCount = Field("auto", description="Images an update.")
+    window: AutoCount = Field("auto", description="Short side at which images are read, in pixels; views are cut from it.")
     crop: AutoCount = Field("auto", description="Side of the square training views, in pixels.")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="Peak learning rate.")
     checkpoint_every: float = Field(60.0, gt=0, description="Seconds between checkpoints.", json_schema_extra=RUNS_ONLY)
@@ -63,6 +64,7 @@ class TrainSettings(_Section):
 
     steps: AutoCount = Field("auto", description="Optimizer updates.")
     batch_size: AutoCount = Field("auto", description="Images an update.")
+    window: AutoCount = Field("auto", description="Short side at which images are read, in pixels; views are cut from it.")
     crop: AutoCount = Field("auto", description="Side of the square training views, in pixels.")
     learning_rate: float = Field(3e-4, gt=0, le=1, description="Peak learning rate.")
     pyramid: bool = Field(True, description="Guide pixels by the pyramid pseudo-labels (PGG).")

@@ -1,0 +1,229 @@
+"""How every stage opens and closes: is it done, does it resume, is it stale; what does `auto` come to?
+
+In: the project, the settings, what the images and the machine are. Out: settings without any `auto` for the stage to
+run with, and its record. Steps are planned once, from the budget if there is one, and kept in the record, so that a
+resumed run does the same number.
+"""
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fs4cli.config import Settings, stage_settings, with_values
+from fs4cli.data.index import read_index
+from fs4cli.errors import ConfigError, ProjectError
+from fs4cli.progress import Progress
+from fs4cli.project.plan import PRESETS, Facts, Planned, choose_preset, plan_values, write_plan
+from fs4cli.project.project import Project
+from fs4cli.project.record import (
+    Record,
+    find_changes,
+    finish_record,
+    read_inputs,
+    read_record,
+    start_record,
+    write_record,
+)
+
+BUDGET_SHARES = {"pretrain": 0.5, "cluster": 0.05, "train": 0.4}
+"""How a budget for the whole job is divided; the rest is for opening, saving and ingest."""
+
+
+@dataclass(frozen=True)
+class OpenedStage:
+    """A stage that may start.
+
+    Args:
+        record: Its record, already on disk.
+        settings: Every setting it uses, without `auto`.
+        is_done: The result is there and fits; nothing to do.
+        is_resumed: It was stopped before and goes on.
+    """
+
+    record: Record
+    settings: Settings
+    is_done: bool
+    is_resumed: bool
+
+
+def open_stage(
+    project: Project, stage: str, settings: Settings, *, progress: Progress, fresh: bool = False
+) -> OpenedStage:
+    """Decide whether a stage is done, resumes, or starts; plan what is `auto`; write its record.
+
+    Args:
+        project: Whose stage.
+        stage: Its name.
+        settings: As the user chose them.
+        progress: Is told what resumes.
+        fresh: Start over: what the stage made before is removed first.
+
+    Raises:
+        ProjectError: An earlier stage is missing, or the result is stale and `fresh` is not asked for.
+    """
+    inputs = read_inputs(project, stage)
+    record = None if fresh else read_record(project, stage)
+    if record is None:
+        return _start(project, stage, settings, inputs)
+    settings = keep_earlier_choices(settings, stage, record)
+    values, explicit = stage_settings(settings, stage)
+    changes = find_changes(record, settings=values, explicit=explicit, inputs=inputs)
+    if changes:
+        word = "finished" if record.state == "done" else "stopped"
+        raise ProjectError(
+            f"{stage} {word} with other settings or inputs",
+            details=tuple(changes),
+            hints=(f"`fs4 {stage} --fresh` starts over and removes `{project.stage(stage)}`", "or undo the change"),
+        )
+    done = record.state == "done"
+    if not done:
+        progress.say(f"{stage}: going on where it stopped")
+    return OpenedStage(record, with_values(settings, record.planned), is_done=done, is_resumed=not done)
+
+
+def close_stage(
+    project: Project, opened: OpenedStage, *, outputs: dict[str, str], summary: dict[str, Any]
+) -> Record:
+    """Write the record of a stage whose result is whole.
+
+    Args:
+        project: Whose stage.
+        opened: From `open_stage`.
+        outputs: A hash of each thing it made; together they are the result's fingerprint.
+        summary: Numbers worth showing.
+    """
+    current = read_record(project, opened.record.stage) or opened.record
+    record = finish_record(current, outputs=outputs, summary=summary)
+    write_record(project, record)
+    return record
+
+
+def find_stage_changes(project: Project, stage: str, settings: Settings) -> list[str] | None:
+    """Why a stage must run: its changes, ["..."]; empty if its result fits; None if it never finished."""
+    record = read_record(project, stage)
+    if record is None or record.state != "done":
+        return None
+    try:
+        inputs = read_inputs(project, stage)
+    except ProjectError as error:
+        return [error.message]
+    kept = keep_earlier_choices(settings, stage, record)
+    values, explicit = stage_settings(kept, stage)
+    return find_changes(record, settings=values, explicit=explicit, inputs=inputs)
+
+
+def keep_earlier_choices(settings: Settings, stage: str, record: Record) -> Settings:
+    """The settings with what somebody chose when the stage first ran, where nobody chooses otherwise now."""
+    values, explicit = stage_settings(settings, stage)
+    earlier = {
+        key: record.settings[key] for key in record.explicit if key in values and key not in explicit
+    }
+    return with_values(settings, earlier) if earlier else settings
+
+
+def plan_budget(
+    project: Project, opened: OpenedStage, *, budget: str | None, seconds_per_step: Callable[[], float]
+) -> OpenedStage:
+    """Set a stage's steps from the wall-clock budget, once; a resumed stage keeps what it had.
+
+    Args:
+        project: Whose stage.
+        opened: From `open_stage`.
+        budget: As in the settings: 90s, 20m, 8h, or None.
+        seconds_per_step: Measures a step; only called when the steps are still to be set.
+    """
+    stage = opened.record.stage
+    key = f"{stage}.steps"
+    chosen = key in opened.record.explicit
+    if budget is None or chosen or opened.is_resumed:
+        return opened
+    share = BUDGET_SHARES[stage] * parse_duration(budget)
+    cost = seconds_per_step()
+    steps = max(20, int(share / cost))
+    reason = f"{share:.0f} s of the budget of {budget} at {cost:.3f} s a step, measured"
+    record = replace(opened.record, planned={**opened.record.planned, key: steps})
+    write_record(project, record)
+    facts = read_facts(project, opened.settings)
+    write_plan(project, facts, {key: Planned(steps, reason)})
+    return replace(opened, record=record, settings=with_values(opened.settings, {key: steps}))
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of "90s", "20m", "8h", "1h30m" or a bare number of seconds.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip().lower())
+    if not match or not any(match.groups()):
+        raise ConfigError(f"budget `{text}` is not a duration", hints=("write 90s, 20m, 8h or 1h30m",))
+    hours, minutes, seconds = (float(value or 0) for value in match.groups())
+    total = 3600 * hours + 60 * minutes + seconds
+    if total <= 0:
+        raise ConfigError(f"budget `{text}` is not more than nothing", hints=("write 90s, 20m, 8h or 1h30m",))
+    return total
+
+
+def read_facts(project: Project, settings: Settings) -> Facts:
+    """What the plan looks at: the index and the machine."""
+    # the device costs the import of torch: only a stage that runs pays it
+    from fs4cli.model.device import (
+        choose_device,
+        choose_precision,
+        count_cores,
+        describe_device,
+        find_memory_limit,
+    )
+
+    entries = [entry for entry in read_index(project.index) if entry.state == "ok"]
+    if not entries:
+        raise ProjectError("the index holds no usable image", hints=("run `fs4 ingest --images DIR`",))
+    scale = [min(1.0, settings.ingest.cache_size / min(entry.height, entry.width)) for entry in entries]
+    heights = sorted(round(entry.height * factor) for entry, factor in zip(entries, scale, strict=True))
+    widths = sorted(round(entry.width * factor) for entry, factor in zip(entries, scale, strict=True))
+    device = choose_device(settings.device)
+    return Facts(
+        images=len(entries),
+        height=heights[len(entries) // 2],
+        width=widths[len(entries) // 2],
+        grey_share=sum(entry.is_grey for entry in entries) / len(entries),
+        classes=settings.classes,
+        device=device.type,
+        device_name=describe_device(device),
+        cores=count_cores(),
+        memory=find_memory_limit(device),
+        precision=choose_precision(settings.precision, device),
+    )
+
+
+def remove_stage(project: Project, stage: str) -> None:
+    """Remove everything a stage made; the record goes first, so that a kill leaves no record without its result."""
+    folder = project.stage(stage)
+    project.record(stage).unlink(missing_ok=True)
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _start(project: Project, stage: str, settings: Settings, inputs: dict[str, str]) -> OpenedStage:
+    remove_stage(project, stage)
+    values, explicit = stage_settings(settings, stage)
+    facts = read_facts(project, settings)
+    preset = Planned(settings.preset, "chosen") if settings.preset in PRESETS else choose_preset(facts)
+    plan = {"preset": preset, **plan_values(facts, preset.value)}
+    wanted = {key: planned for key, planned in plan.items() if values.get(key) == "auto"}
+    # sections share the backbone: later stages must build the network that pretrain trained
+    record = start_record(stage, settings=values, explicit=explicit, inputs=inputs, seed=settings.seed)
+    earlier = read_record(project, "pretrain")
+    if earlier is not None and stage != "pretrain":
+        shared = {key: value for key, value in earlier.planned.items() if key.startswith("model.")}
+        wanted |= {
+            key: Planned(value, "as in pretrain") for key, value in shared.items() if values.get(key) == "auto"
+        }
+    record = replace(record, planned={key: planned.value for key, planned in wanted.items()})
+    write_plan(project, facts, wanted)
+    write_record(project, record)
+    return OpenedStage(record, with_values(settings, record.planned), is_done=False, is_resumed=False)
+
+
