@@ -5,7 +5,7 @@ prints.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -20,7 +20,7 @@ class Task(Protocol):
 class Progress(Protocol):
     """Whoever watches a stage."""
 
-    def task(self, name: str, total: int | None, *, unit: str, done: int = 0):
+    def task(self, name: str, total: int | None, *, unit: str, done: int = 0) -> AbstractContextManager[Task]:
         """Open a stretch of work as a context manager that yields a `Task`.
 
         Args:
