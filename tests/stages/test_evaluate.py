@@ -1,0 +1,324 @@
+"""Masks and labels in, report out: `fs4 evaluate` without its face."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.optimize import linear_sum_assignment
+
+from fs4cli.config import EvaluateSettings, Settings
+from fs4cli.errors import InputError, Interrupted, ProjectError, UsageError
+from fs4cli.progress import SilentProgress
+from fs4cli.project.project import Project
+from fs4cli.project.record import finish_record, read_record, start_record, write_record
+from fs4cli.stages import evaluate as stage
+from fs4cli.stages.evaluate import Predictor, run_evaluate
+
+LABELS = {"a": [[0, 0, 1, 1], [0, 0, 1, 1]], "b": [[2, 2, 2, 2], [0, 0, 255, 255]]}
+
+
+def save(path: Path, rows, dtype=np.uint8) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.array(rows, dtype)).save(path)
+    return path
+
+
+@pytest.fixture
+def labels(tmp_path) -> Path:
+    for name, rows in LABELS.items():
+        save(tmp_path / "truth" / "labels" / f"{name}.png", rows)
+    (tmp_path / "truth" / "classes.yaml").write_text("{classes: [sky, road, sea], void_id: 255}")
+    return tmp_path / "truth" / "labels"
+
+
+def write_masks(folder: Path, change) -> Path:
+    for name, rows in LABELS.items():
+        save(folder / f"{name}.png", change(np.array(rows)))
+    return folder
+
+
+def score(labels: Path, masks: Path, **options) -> dict:
+    return run_evaluate(Settings(), labels=labels, predictions=masks, progress=SilentProgress(), **options).report
+
+
+def test_perfect_masks_score_one_whatever_their_ids(labels, tmp_path):
+    ids = np.arange(256)
+    ids[[0, 1, 2]] = 7, 0, 3
+    for name, change in (("same", lambda mask: mask), ("renamed", lambda mask: ids[mask])):
+        scores = score(labels, write_masks(tmp_path / name, change))["metrics"]["all"]
+        assert {scores[key] for key in ("accuracy", "miou", "boundary_f", "nmi", "ari", "many_to_one_miou")} == {1.0}
+
+
+def test_shifted_masks_lose(labels, tmp_path):
+    scores = score(labels, write_masks(tmp_path / "masks", lambda mask: np.roll(mask, 1, axis=1)))["metrics"]["all"]
+    # a: columns move by one, 4 of 8 pixels stay right; b: all of sea stays, and one of the two labelled pixels of sky
+    assert scores["accuracy"] == pytest.approx((4 + 4 + 1) / 14)
+    assert scores["miou"] < 0.7
+
+
+def test_constant_masks_score_the_largest_class(labels, tmp_path):
+    scores = score(labels, write_masks(tmp_path / "masks", np.zeros_like))["metrics"]["all"]
+    # 6 sky, 4 road, 4 sea
+    assert scores["accuracy"] == pytest.approx(6 / 14)
+    assert scores["class_iou"] == {"sky": pytest.approx(6 / 14), "road": 0, "sea": 0}
+
+
+def test_classes_come_from_the_labels_where_no_list_is(labels, tmp_path):
+    (labels.parent / "classes.yaml").unlink()
+    report = score(labels, write_masks(tmp_path / "masks", lambda mask: mask))
+    assert [row["name"] for row in report["classes"]] == ["class-0", "class-1", "class-2"]
+    assert report["metrics"]["all"]["miou"] == 1
+
+
+def test_another_void_value_can_be_chosen(labels, tmp_path):
+    (labels.parent / "classes.yaml").unlink()
+    settings = Settings(evaluate=EvaluateSettings(void=2))
+    masks = write_masks(tmp_path / "masks", lambda mask: mask)
+    report = run_evaluate(settings, labels=labels, predictions=masks, progress=SilentProgress()).report
+    assert report["counted"]["void_pixels"] == 4
+    assert [row["name"] for row in report["classes"]] == ["class-0", "class-1", "class-255"]
+
+
+def test_every_bad_label_is_named_in_one_error(labels, tmp_path):
+    masks = write_masks(tmp_path / "masks", lambda mask: mask)
+    save(labels / "small.png", [[0, 1]])
+    save(masks / "small.png", [[0, 1, 1]])
+    save(labels / "lone.png", [[0, 1]])
+    save(labels / "unknown.png", [[0, 77]])
+    save(masks / "unknown.png", [[0, 0]])
+    with pytest.raises(InputError) as caught:
+        score(labels, masks)
+    assert caught.value.message == "3 of 5 labels cannot be used"
+    reasons = " ".join(caught.value.details)
+    assert "`lone.png`: no mask" in reasons
+    assert "`small.png`: size differs: 2x1, its mask is 3x1" in reasons
+    assert "`unknown.png`: unknown id 77" in reasons
+    assert "--skip-bad" in caught.value.hints[0]
+
+
+def test_an_error_lists_ten_bad_labels_at_most(labels, tmp_path):
+    masks = write_masks(tmp_path / "masks", lambda mask: mask)
+    for index in range(12):
+        save(labels / f"lone{index:02}.png", [[0, 1]])
+    with pytest.raises(InputError) as caught:
+        score(labels, masks)
+    assert len(caught.value.details) == 11
+    assert caught.value.details[-1] == "and 2 more"
+
+
+def test_bad_labels_can_be_left_out_and_are_said(labels, tmp_path):
+    masks = write_masks(tmp_path / "masks", lambda mask: mask)
+    save(labels / "lone.png", [[0, 1]])
+    progress = SilentProgress()
+    result = run_evaluate(Settings(), labels=labels, predictions=masks, skip_bad=True, progress=progress)
+    assert result.miou == 1
+    assert result.report["counted"] | {"images": 2, "skipped": 1} == result.report["counted"]
+    assert [problem.name for problem in result.skipped] == ["lone.png"]
+    assert "lone.png" in progress.warned[0]
+
+
+def test_nothing_usable_is_an_error_even_if_bad_labels_are_left_out(labels, tmp_path):
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(InputError, match="no label in"):
+        score(labels, tmp_path / "masks", skip_bad=True)
+
+
+def test_a_bad_mask_is_named_as_the_mask(labels, tmp_path):
+    masks = write_masks(tmp_path / "masks", lambda mask: mask)
+    (masks / "a.png").write_bytes(b"")
+    with pytest.raises(InputError) as caught:
+        score(labels, masks)
+    assert caught.value.details == ("`a.png`: its mask `a.png`: 0 bytes",)
+
+
+def test_a_request_that_cannot_be_met_says_what_to_add(labels, tmp_path):
+    for options, word in (
+        ({}, "nothing to evaluate"),
+        ({"model": tmp_path / "m.safetensors"}, "needs the images"),
+        ({"model": tmp_path / "m.safetensors", "predictions": labels}, "both"),
+    ):
+        with pytest.raises(UsageError, match=word) as caught:
+            run_evaluate(Settings(), labels=labels, progress=SilentProgress(), **options)
+        assert caught.value.hints
+
+
+def test_the_report_goes_where_it_is_asked_for(labels, tmp_path):
+    masks = write_masks(tmp_path / "masks", lambda mask: mask)
+    result = run_evaluate(
+        Settings(), labels=labels, predictions=masks, out=tmp_path / "x.json", progress=SilentProgress()
+    )
+    assert json.loads((tmp_path / "x.json").read_text()) == result.report
+    assert result.report["schema"] == "fs4.report/1"
+    assert np.load(result.confusion_path).sum() == 14
+    assert run_evaluate(Settings(), labels=labels, predictions=masks, progress=SilentProgress()).report_path is None
+
+
+def test_a_project_keeps_the_report_and_a_record_each_time(labels, tmp_path):
+    project = Project(tmp_path / "project")
+    for name, change, accuracy in (("good", lambda mask: mask, 1.0), ("constant", np.zeros_like, 6 / 14)):
+        masks = write_masks(tmp_path / name, change)
+        run_evaluate(Settings(), labels=labels, predictions=masks, project=project, progress=SilentProgress())
+        report = json.loads((project.stage("evaluate") / "report.json").read_text())
+        record = read_record(project, "evaluate")
+        assert report["metrics"]["all"]["accuracy"] == pytest.approx(accuracy)
+        assert record.state == "done"
+        assert record.summary["accuracy"] == pytest.approx(accuracy)
+    assert (project.stage("evaluate") / "confusion.npy").exists()
+
+
+def test_a_signal_stops_it_and_nothing_is_written(labels, tmp_path):
+    class Stopping(SilentProgress):
+        def stop_requested(self):
+            return 15
+
+    masks = write_masks(tmp_path / "masks", lambda mask: mask)
+    with pytest.raises(Interrupted) as caught:
+        run_evaluate(Settings(), labels=labels, predictions=masks, out=tmp_path / "out", progress=Stopping())
+    assert caught.value.exit_code == 143
+    assert not (tmp_path / "out").exists()
+
+
+def test_ready_masks_are_scored_without_torch(labels, tmp_path):
+    masks = write_masks(tmp_path / "masks", lambda mask: mask)
+    code = (
+        "import sys; from pathlib import Path; from fs4cli.config import Settings\n"
+        "from fs4cli.progress import SilentProgress; from fs4cli.stages.evaluate import run_evaluate\n"
+        f"result = run_evaluate(Settings(), labels=Path({str(labels)!r}), predictions=Path({str(masks)!r}),"
+        " progress=SilentProgress())\n"
+        "assert result.miou == 1 and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- with a model ---
+
+
+@pytest.fixture
+def photos(labels, tmp_path) -> Path:
+    """Photos of 32 x 16 pixels whose brightness tells the class, and labels of their size."""
+    for name, rows in LABELS.items():
+        ids = np.kron(np.array(rows), np.ones((8, 8), int))
+        save(labels / f"{name}.png", ids)
+        save(tmp_path / "photos" / f"{name}.png", np.dstack([np.where(ids == 255, 0, ids * 100)] * 3))
+    return tmp_path / "photos"
+
+
+def by_brightness(path: Path, settings: Settings) -> Predictor:
+    return Predictor(lambda pixels: pixels[..., 0].astype(int) // 100, 5, {"path": str(path)})
+
+
+def test_a_model_is_run_on_every_image(labels, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "load_predictor", by_brightness)
+    model = tmp_path / "m.safetensors"
+    report = run_evaluate(Settings(), labels=labels, images=photos, model=model, progress=SilentProgress()).report
+    assert report["metrics"]["all"]["miou"] == 1
+    assert report["source"]["model"] == {"path": str(model)}
+    assert len(report["confusion"]["counts"]) == 5
+    assert report["spare_clusters"] == []
+
+
+def test_bad_labels_and_images_are_named_before_the_model_runs(labels, photos, monkeypatch, tmp_path):
+    def never(pixels):
+        raise AssertionError("the model ran")
+
+    monkeypatch.setattr(stage, "load_predictor", lambda path, settings: Predictor(never, 5, {}))
+    save(labels / "a.png", np.zeros((32, 16)))
+    (photos / "b.png").write_bytes(b"")
+    with pytest.raises(InputError) as caught:
+        run_evaluate(Settings(), labels=labels, images=photos, model=tmp_path / "m", progress=SilentProgress())
+    assert "swapped" in caught.value.details[0]
+    assert caught.value.details[1] == "`b.png`: its image `b.png`: 0 bytes"
+
+
+def test_an_image_without_a_label_is_not_scored_and_said(labels, photos, monkeypatch, tmp_path):
+    monkeypatch.setattr(stage, "load_predictor", by_brightness)
+    save(photos / "extra.png", np.zeros((16, 16, 3)))
+    progress = SilentProgress()
+    result = run_evaluate(Settings(), labels=labels, images=photos, model=tmp_path / "m", progress=progress)
+    assert result.report["counted"]["unlabelled_images"] == 1
+    assert progress.warned == ["not scored, no label: `extra.png`"]
+
+
+def test_a_project_without_a_trained_model_names_the_command(labels, photos, tmp_path):
+    with pytest.raises(ProjectError) as caught:
+        run_evaluate(
+            Settings(), labels=labels, images=photos, project=Project(tmp_path / "p"), progress=SilentProgress()
+        )
+    assert caught.value.hints == ("run `fs4 train` first",)
+
+
+def test_the_record_names_the_training_that_was_scored(labels, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "load_predictor", by_brightness)
+    project = Project(tmp_path / "p")
+    trained = start_record("train", settings={}, explicit=[], inputs={}, seed=0)
+    trained = finish_record(trained, outputs={"model": "abc"}, summary={})
+    write_record(project, trained)
+    report = run_evaluate(Settings(), labels=labels, images=photos, project=project, progress=SilentProgress()).report
+    assert report["source"]["model"] == {"path": str(project.model)}
+    assert read_record(project, "evaluate").inputs == {"train": trained.fingerprint}
+
+
+# --- real sets ---
+
+
+@pytest.mark.real_data
+def test_the_hostile_labels_come_out_as_their_list_says(real_data, tmp_path):
+    folder = real_data / "hostile" / "labels"
+    shutil.copytree(folder / "labels", tmp_path / "labels")
+    (tmp_path / "labels" / "classes.yaml").write_text("{classes: [a, b, c], void_id: 255}")
+    masks = tmp_path / "masks"
+    for image in (folder / "images").iterdir():
+        save(masks / f"{image.stem}.png", np.zeros((150, 226)))
+    options = {"images": folder / "images", "predictions": masks, "progress": SilentProgress()}
+    with pytest.raises(InputError) as caught:
+        run_evaluate(Settings(), labels=tmp_path / "labels", **options)
+    said = dict(line.split(": ", 1) for line in caught.value.details)
+    expected = {
+        "colour_coded.png": "colour table",
+        "wrong_size.png": "size differs: 113x75",
+        "rotated_size.png": "swapped",
+        "id_out_of_range.png": "unknown id 77",
+        "jpeg_label.jpg": "lossy label",
+        "empty_label.png": "0 bytes",
+        "no_image.png": "no image",
+    }
+    assert set(said) == {f"`{name}`" for name in expected}
+    assert all(word in said[f"`{name}`"] for name, word in expected.items())
+
+    result = run_evaluate(Settings(), labels=tmp_path / "labels", skip_bad=True, **options)
+    assert result.report["counted"]["images"] == 7
+    assert any("no label" in line and "no_label.jpg" in line for line in options["progress"].warned)
+
+
+@pytest.mark.real_data
+def test_real_labels_renamed_and_shifted(real_data, tmp_path):
+    labels = real_data / "camvid" / "labels" / "test"
+    renamed, shifted = tmp_path / "renamed", tmp_path / "shifted"
+    (tmp_path / "labels").mkdir()
+    shutil.copy(real_data / "camvid" / "classes.yaml", tmp_path)
+    counts = np.zeros((256, 256), np.int64)
+    for path in sorted(labels.iterdir())[::40]:
+        shutil.copy(path, tmp_path / "labels")
+        ids = np.asarray(Image.open(path)).astype(int)
+        save(renamed / path.name, np.where(ids == 255, 4, (ids * 3 + 5) % 11))
+        moved = np.where(np.roll(ids, 12, axis=1) == 255, 2, np.roll(ids, 12, axis=1))
+        save(shifted / path.name, moved)
+        np.add.at(counts, (moved, ids), 1)
+    assert score(tmp_path / "labels", renamed)["metrics"]["all"]["miou"] == 1
+
+    # an independent scorer: clusters in the order of their classes, then the diagonal
+    counts = counts[:11, :11]
+    clusters, classes = linear_sum_assignment(-counts)
+    counts = counts[clusters[np.argsort(classes)]]
+    iou = np.diag(counts) / (counts.sum(0) + counts.sum(1) - np.diag(counts))
+    scores = score(tmp_path / "labels", shifted)["metrics"]["all"]
+    assert list(scores["class_iou"].values()) == pytest.approx(iou)
+    assert scores["miou"] == pytest.approx(iou.mean())
+    assert scores["accuracy"] == pytest.approx(np.trace(counts) / counts.sum())
+    assert scores["miou"] < 0.9
+    assert scores["boundary_f"] < 0.7
