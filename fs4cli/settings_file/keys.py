@@ -139,5 +139,7 @@ def _bounds(metadata: list[Any]) -> str:
     for item in metadata:
         parts = item.metadata if isinstance(item, FieldInfo) else [item]
         for part in parts:
-            found += [f"{word} {value_text(getattr(part, name))}" for name, word in _BOUNDS.items() if hasattr(part, name)]
+            found += [
+                f"{word} {value_text(getattr(part, name))}" for name, word in _BOUNDS.items() if hasattr(part, name)
+            ]
     return ", " + " and ".join(found) if found else ""

@@ -126,7 +126,9 @@ def _from_overrides(overrides: Sequence[str], folder: Path) -> dict[str, _Choice
         key, equals, text = override.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise UsageError(f"`--set {override}` is not `key=value`", hints=("for example `--set train.batch_size=8`",))
+            raise UsageError(
+                f"`--set {override}` is not `key=value`", hints=("for example `--set train.batch_size=8`",)
+            )
         _check_key(key, "--set")
         chosen[key] = _Choice(_absolute(key, _from_text(key, text.strip(), "--set"), folder), "--set")
     return chosen
@@ -137,7 +139,9 @@ def _check_key(key: str, origin: str, *, suggestion: str | None = None) -> None:
         return
     if key in section_names():
         inner = next(name for name in setting_fields() if name.startswith(f"{key}."))
-        raise ConfigError(f"`{key}` is a section of settings, not a setting ({origin})", hints=(f"for example `{inner}`",))
+        raise ConfigError(
+            f"`{key}` is a section of settings, not a setting ({origin})", hints=(f"for example `{inner}`",)
+        )
     near = suggestion or nearest_key(key)
     question = f", did you mean `{near}`?" if near else ""
     hints = () if near else ("`fs4 config show` lists every setting",)

@@ -117,7 +117,9 @@ def _compose(text: str, *, source: str) -> yaml.Node | None:
         mark = error.problem_mark or error.context_mark
         where = f"{source} line {mark.line + 1}" if mark else source
         problem = (error.problem or error.context or "not YAML").replace("\n", " ")
-        raise ConfigError(f"cannot read settings: {problem} ({where})", hints=("check indentation and quotes",)) from None
+        raise ConfigError(
+            f"cannot read settings: {problem} ({where})", hints=("check indentation and quotes",)
+        ) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         message = str(error).splitlines()[0] if str(error) else "not YAML"
         raise ConfigError(f"cannot read settings: {message} ({source})") from None
@@ -133,7 +135,8 @@ def _collect(node: yaml.MappingNode, prefix: str, entries: list[Entry], source: 
         if isinstance(value_node, yaml.MappingNode):
             if key in sections:
                 raise ConfigError(
-                    f"`{key}` is set twice ({source} lines {sections[key]} and {line})", hints=("join the two sections",)
+                    f"`{key}` is set twice ({source} lines {sections[key]} and {line})",
+                    hints=("join the two sections",),
                 )
             sections[key] = line
             if not value_node.value:

@@ -1,0 +1,89 @@
+"""`fs4 status`: what is done, stale, stopped or failed, and the next command."""
+
+import os
+from typing import Annotated
+
+from fs4cli.cli.help_page import COMMON
+from fs4cli.cli.options import option
+from fs4cli.cli.session import Session
+from fs4cli.cli.watch import duration
+from fs4cli.config import Settings, stage_settings
+from fs4cli.errors import CheckError
+from fs4cli.project.project import STAGES, Project
+from fs4cli.project.status import ProjectStatus, StageStatus, read_status
+
+
+def status(
+    session: Session,
+    check: Annotated[bool, option("--check", help="Exit code 9 if a stage is stale or damaged.", panel=COMMON)] = False,
+) -> None:
+    """Show where the project stands, and the next command.
+
+    Examples:
+      fs4 status
+      fs4 status --check --json
+    """
+    project = session.find_project()
+    found = status_of(project, session.settings(project))
+    session.report.show(found)
+    if not session.report.as_json:
+        session.report.write("\n".join(status_lines(found)) + "\n")
+    if check and found.stale:
+        raise CheckError(f"stale: {', '.join(found.stale)}", hints=("`fs4 train` runs what is stale",))
+
+
+def status_of(project: Project, settings: Settings) -> ProjectStatus:
+    """Where a project stands with these settings."""
+    values = {stage: stage_settings(settings, stage) for stage in STAGES}
+    return read_status(project, values, has_images=bool(settings.images))
+
+
+def status_lines(found: ProjectStatus) -> list[str]:
+    """The status as lines of text."""
+    stages = {stage.stage: stage for stage in found.stages}
+    lines = [f"project {os.path.basename(found.root)}{_images(stages['ingest'])}"]
+    for stage in found.stages:
+        if stage.state == "missing" and stage.stage in ("predict", "evaluate"):
+            continue  # they need not be run, and leave no trace in the project when the masks go elsewhere
+        lines.append(f"{stage.stage:<10}{stage.state:<9} {stage_line(stage)}".rstrip())
+        lines += [f"{'':<20}{reason}" for reason in stage.reasons[1:]]
+    if found.is_running and found.run is not None:
+        lines.append(f"running: pid {found.run.pid} on {found.run.host} since {found.run.since}: {found.run.command}")
+    lines.append(f"next: {found.next_command}")
+    return lines
+
+
+def stage_line(stage: StageStatus) -> str:
+    """What there is to say of one stage, in a line."""
+    steps = _steps(stage)
+    if stage.state == "missing":
+        return "never ran"
+    if stage.state == "done":
+        return duration(stage.seconds) if stage.seconds is not None else ""
+    if stage.state in ("stale", "damaged"):
+        return stage.reasons[0] if stage.reasons else ""
+    if stage.state == "failed":
+        resumes = f" ({steps})" if steps else ""
+        return (stage.reasons[0] if stage.reasons else "") + resumes
+    if stage.state == "stopped":
+        return f"{steps}, goes on from there" if stage.step is not None else "starts again from its beginning"
+    return steps
+
+
+def _steps(stage: StageStatus) -> str:
+    if stage.step is None:
+        return ""
+    return f"step {stage.step:,}" + (f"/{stage.steps:,}" if stage.steps else "")
+
+
+def _images(ingest: StageStatus) -> str:
+    counts = ingest.summary
+    if not isinstance(counts.get("images"), int):
+        return ""
+    words = [
+        f"{counts[key]:,} {word}" for key, word in _COUNTS.items() if isinstance(counts.get(key), int) and counts[key]
+    ]
+    return f"   images {counts['images']:,}" + (f" ({', '.join(words)})" if words else "")
+
+
+_COUNTS = {"bad": "quarantined", "duplicates": "duplicates"}

@@ -1,0 +1,93 @@
+"""`fs4 train`: a folder of images in, a segmenter out; runs the earlier stages that it needs."""
+
+from pathlib import Path
+from typing import Annotated
+
+from fs4cli.cli.help_page import ADVANCED, MODEL
+from fs4cli.cli.ingest import Fresh, Yes
+from fs4cli.cli.init import check_sources, create_project
+from fs4cli.cli.options import option, setting_option
+from fs4cli.cli.session import Session
+from fs4cli.cli.status import stage_line, status_of
+from fs4cli.config import Settings
+from fs4cli.errors import ProjectError
+from fs4cli.project.project import Project
+
+NEW_PROJECT = "fs4-project"
+"""Made in the current folder where there is no project anywhere."""
+_JOB = ("ingest", "pretrain", "cluster", "train")
+
+
+def train(
+    session: Session,
+    images: Annotated[list[str] | None, setting_option("images", "--images", metavar="PATH")] = None,
+    classes: Annotated[int | None, setting_option("classes", "--classes", metavar="K")] = None,
+    budget: Annotated[str | None, setting_option("budget", "--budget", metavar="TIME")] = None,
+    steps: Annotated[str | None, setting_option("train.steps", "--steps", metavar="N")] = None,
+    preset: Annotated[str | None, setting_option("preset", "--preset", panel=MODEL, metavar="SIZE")] = None,
+    dry_run: Annotated[
+        bool, option("--dry-run", help="Only say which stages would run, and why.", panel=ADVANCED)
+    ] = False,
+    fresh: Fresh = False,
+    yes: Yes = False,
+) -> None:
+    """Train a segmenter on a folder of images, without labels.
+
+    Runs ingest, pretrain and cluster first where they are missing or stale, and says so. Stopped, it goes on where it
+    was with the same command.
+
+    Examples:
+      fs4 train --images ./unlabeled --classes 11
+      fs4 train --images ./unlabeled --budget 20m
+      fs4 train --dry-run
+    """
+    check_sources(images or ())
+    project = session.look_for_project()
+    given = {
+        "images": (tuple(images or ()), "--images"),
+        "classes": (classes, "--classes"),
+        "budget": (budget, "--budget"),
+        "train.steps": (steps, "--steps"),
+        "preset": (preset, "--preset"),
+    }
+    if project is None:
+        if not images:
+            session.find_project()
+        session.settings(None, given)  # refuses what is wrong before a folder is made
+        project = _new_project(session, images or [], classes, dry_run)
+    settings = session.settings(project, given)
+    if dry_run:
+        _show_plan(session, project, settings)
+        return
+    if fresh:
+        session.confirm_removal([project.stage("train")], agreed=yes)
+    with session.writing(project) as progress:
+        from fs4cli.pipeline import train_from_images
+
+        result = train_from_images(project, settings, images=settings.images, progress=progress, fresh=fresh)
+    session.report.show(result, paths=(project.model,), next_command="fs4 predict IMAGE -o mask.png")
+
+
+def _new_project(session: Session, images: list[str], classes: int | None, dry_run: bool) -> Project:
+    folder = Path(NEW_PROJECT)
+    session.report.say(f"no project here: {'would make' if dry_run else 'making'} `./{NEW_PROJECT}`")
+    if dry_run:
+        return Project(folder.resolve())
+    try:
+        project = create_project(folder, images=images, classes=classes)
+    except ProjectError as error:
+        raise ProjectError(error.message, hints=("`fs4 init myproject` makes one elsewhere",)) from None
+    return session.use_project(project)
+
+
+def _show_plan(session: Session, project: Project, settings: Settings) -> None:
+    status = status_of(project, settings)
+    stages = [stage for stage in status.stages if stage.stage in _JOB]
+    first = next((place for place, stage in enumerate(stages) if stage.state != "done"), len(stages))
+    plan = [
+        {"stage": stage.stage, "runs": place >= first, "why": stage_line(stage)} for place, stage in enumerate(stages)
+    ]
+    session.report.show({"project": project.root, "stages": plan})
+    if not session.report.as_json:
+        for row in plan:
+            session.report.write(f"{row['stage']:<10}{'runs' if row['runs'] else 'kept':<6}{row['why']}\n")
