@@ -145,6 +145,7 @@ def load_predictor(path: Path, settings: Settings) -> Predictor:
         "path": str(path),
         "sha256": hash_file(path),
         "classes": len(card.classes),
+        "from_scratch": card.from_scratch,
         "short_side": short_side,
         "flip": chosen.flip,
         "refine": chosen.refine,

@@ -263,6 +263,28 @@ def test_the_record_names_the_training_that_was_scored(labels, photos, tmp_path,
     assert read_record(project, "evaluate").inputs == {"train": trained.fingerprint}
 
 
+def test_a_saved_model_scores_as_its_own_masks_do(labels, photos, tmp_path):
+    torch = pytest.importorskip("torch")
+    inference = pytest.importorskip("fs4cli.model.inference")
+    from fs4cli.model.segmenter import ModelCard, build_segmenter, load_model, save_model
+
+    torch.manual_seed(0)
+    card = ModelCard("resnet18", channels=16, classes=("x", "y", "z"), palette=((0, 0, 0),) * 3, short_side=32)
+    model = tmp_path / "model.safetensors"
+    save_model(model, build_segmenter(card), card)
+    report = run_evaluate(Settings(), labels=labels, images=photos, model=model, progress=SilentProgress()).report
+
+    segmenter, _ = load_model(model, torch.device("cpu"))
+    for path in photos.iterdir():
+        pixels = np.asarray(Image.open(path))
+        shares = inference.predict_probabilities(segmenter, pixels, short_side=32, flip=True, refine=True)
+        save(tmp_path / "masks" / path.name, shares.argmax(0))
+    ready = score(labels, tmp_path / "masks")
+    assert report["metrics"] == ready["metrics"]
+    assert report["source"]["model"]["classes"] == 3
+    assert report["source"]["model"]["from_scratch"]
+
+
 # --- real sets ---
 
 
