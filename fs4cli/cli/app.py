@@ -125,7 +125,7 @@ def _register() -> None:
     asked = inspect.Parameter(
         "show_version", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, version_option]
     )
-    app.callback(invoke_without_command=True)(_give_options(_root, [asked, *shared_parameters()]))
+    app.callback(invoke_without_command=True, help=_help_of(_root))(_give_options(_root, [asked, *shared_parameters()]))
 
 
 def _runner(name: str, function: Callable[..., None]) -> Callable[[SharedOptions, Mapping[str, Any]], None]:
@@ -157,7 +157,7 @@ def _versions() -> dict[str, str]:
 
 
 def _root(context: typer.Context, show_version: bool = False, **values: Any) -> None:
-    """Semantic segmentation of your own images, without labels
+    """Semantic segmentation of your own images, without labels.
 
     Examples:
       fs4 train --images ./unlabeled --classes 11

@@ -78,12 +78,11 @@ def help_parameter() -> inspect.Parameter:
         help="Show this page.",
         is_eager=True,
         callback=show_help,
-        expose_value=False,
         show_default=False,
         rich_help_panel=ADVANCED,
     )
     return inspect.Parameter(
-        "help_asked", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, asked]
+        "shared_help", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, asked]
     )
 
 
@@ -114,7 +113,7 @@ def shared_parameters() -> list[inspect.Parameter]:
                 "--project",
                 "-C",
                 help="The project's folder; FS4_PROJECT does the same.",
-                default="the nearest folder above, or the only one below, with `fs4.yaml`",
+                default="found from here",
                 panel=ADVANCED,
                 metavar="DIR",
             ),
@@ -140,6 +139,7 @@ def shared_parameters() -> list[inspect.Parameter]:
 def take_shared(values: dict[str, Any]) -> SharedOptions:
     """Take the shared options out of a command's values."""
     taken = {name.removeprefix("shared_"): values.pop(name) for name in list(values) if name.startswith("shared_")}
+    taken.pop("help", None)  # its callback has done the work
     return SharedOptions(**{**taken, "set": tuple(taken.get("set") or ())})
 
 

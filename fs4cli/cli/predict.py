@@ -96,9 +96,8 @@ def predict(
     made = place if place is not None else project.stage("predict") if project is not None else None
     session.report.show(result, paths=[made] if made is not None else [])
     if result.failed:
-        raise PartialError(
-            f"{len(result.failed)} of {len(result.written) + len(result.skipped) + len(result.failed)} images have no mask"
-        )
+        images = len(result.written) + len(result.skipped) + len(result.failed)
+        raise PartialError(f"{len(result.failed)} of {images} images have no mask")
 
 
 def _to_stdout(session, sources, project, model, settings, wanted) -> None:

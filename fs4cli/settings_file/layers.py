@@ -149,7 +149,7 @@ def _check_key(key: str, origin: str, *, suggestion: str | None = None) -> None:
 
 
 def _from_entry(entry: Entry, origin: str) -> Any:
-    """A value from YAML: one text where a list is wanted is a list of one, and a number where text is wanted is text."""
+    """A value from YAML: one text where a list is wanted is a list of one; a number where text is wanted is text."""
     value = entry.value
     if is_text_list(entry.key):
         items = value if isinstance(value, list) else [] if value is None else [entry.text]

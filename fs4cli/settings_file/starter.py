@@ -1,4 +1,4 @@
-"""The starter `fs4.yaml`: the settings that people change, each with its help line, all but the given ones commented."""
+"""The starter `fs4.yaml`: the settings that people change, with their help lines; only given ones are not commented."""
 
 import json
 import os
