@@ -5,7 +5,7 @@ nothing else, so a resumed run sees what an uninterrupted one would have seen, a
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -149,7 +149,7 @@ def _cut_window(
 
 def prefetch(
     batches: BatchSource | Callable[[int], Batch], start_step: int, steps: int, *, workers: int = 1
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """The batches of steps `start_step` to `steps` - 1, in order, made ahead by background threads.
 
     Threads suffice: copying pixels releases Python's lock. At most `workers` + 1 batches wait in memory. Close the

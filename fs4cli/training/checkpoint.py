@@ -1,8 +1,8 @@
 """Checkpoints: saved whole, verified when loaded, the newest whole one wins.
 
-In: a step and a state of tensors, numbers and text. Out: `step-0001200.pt` files and a `manifest.json` with the size and
-sha256 of each. A file is written beside its place, flushed and renamed; the manifest is replaced after it; older files
-go last. So a run killed at any moment leaves a folder to go on from.
+In: a step and a state of tensors, numbers and text. Out: `step-0001200.pt` files and a `manifest.json` with the size
+and sha256 of each. A file is written beside its place, flushed and renamed; the manifest is replaced after it; older
+files go last. So a run killed at any moment leaves a folder to go on from.
 """
 
 import hashlib
@@ -188,15 +188,15 @@ class _HashingWriter:
         self.size = 0
         self.error: OSError | None = None
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | bytearray | memoryview) -> int:
         try:
             self.file.write(data)
         except OSError as error:
             self.error = error
             raise
         self.digest.update(data)
-        self.size += len(data)
-        return len(data)
+        self.size += memoryview(data).nbytes
+        return memoryview(data).nbytes
 
     def flush(self) -> None:
         self.file.flush()
