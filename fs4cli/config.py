@@ -69,6 +69,7 @@ class TrainSettings(_Section):
     learning_rate: float = Field(3e-4, gt=0, le=1, description="Peak learning rate.")
     pyramid: bool = Field(True, description="Guide pixels by the pyramid pseudo-labels (PGG).")
     context: bool = Field(True, description="Embed each pixel with its neighbours (CAE).")
+    rounds: int = Field(2, ge=1, le=20, description="How often pixels are assigned anew.")
     checkpoint_every: float = Field(60.0, gt=0, description="Seconds between checkpoints.", json_schema_extra=RUNS_ONLY)
 
 

@@ -5,8 +5,10 @@ run with, and its record. Steps are planned once, from the budget if there is on
 resumed run does the same number.
 """
 
+import copy
 import re
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -83,9 +85,7 @@ def open_stage(
     return OpenedStage(record, with_values(settings, record.planned), is_done=done, is_resumed=not done)
 
 
-def close_stage(
-    project: Project, opened: OpenedStage, *, outputs: dict[str, str], summary: dict[str, Any]
-) -> Record:
+def close_stage(project: Project, opened: OpenedStage, *, outputs: dict[str, str], summary: dict[str, Any]) -> Record:
     """Write the record of a stage whose result is whole.
 
     Args:
@@ -117,9 +117,7 @@ def find_stage_changes(project: Project, stage: str, settings: Settings) -> list
 def keep_earlier_choices(settings: Settings, stage: str, record: Record) -> Settings:
     """The settings with what somebody chose when the stage first ran, where nobody chooses otherwise now."""
     values, explicit = stage_settings(settings, stage)
-    earlier = {
-        key: record.settings[key] for key in record.explicit if key in values and key not in explicit
-    }
+    earlier = {key: record.settings[key] for key in record.explicit if key in values and key not in explicit}
     return with_values(settings, earlier) if earlier else settings
 
 
@@ -169,13 +167,7 @@ def parse_duration(text: str) -> float:
 def read_facts(project: Project, settings: Settings) -> Facts:
     """What the plan looks at: the index and the machine."""
     # the device costs the import of torch: only a stage that runs pays it
-    from fs4cli.model.device import (
-        choose_device,
-        choose_precision,
-        count_cores,
-        describe_device,
-        find_memory_limit,
-    )
+    from fs4cli.model.device import choose_device, choose_precision, describe_device, device_memory, usable_cores
 
     entries = [entry for entry in read_index(project.index) if entry.state == "ok"]
     if not entries:
@@ -192,18 +184,40 @@ def read_facts(project: Project, settings: Settings) -> Facts:
         classes=settings.classes,
         device=device.type,
         device_name=describe_device(device),
-        cores=count_cores(),
-        memory=find_memory_limit(device),
+        cores=usable_cores(),
+        memory=device_memory(device),
         precision=choose_precision(settings.precision, device),
     )
 
 
 def remove_stage(project: Project, stage: str) -> None:
-    """Remove everything a stage made; the record goes first, so that a kill leaves no record without its result."""
+    """Remove everything a stage made; the record goes first, so that a kill leaves no record without its result.
+
+    Pooled features stay: they know what they were made from, and another number of clusters needs the same ones.
+    """
     folder = project.stage(stage)
     project.record(stage).unlink(missing_ok=True)
-    if folder.exists():
-        shutil.rmtree(folder)
+    for path in folder.iterdir() if folder.exists() else ():
+        if path.name.startswith("level-"):
+            for part in path.iterdir():
+                if not part.name.startswith("features."):
+                    part.unlink()
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def recorded_value(project: Project, stage: str, key: str) -> Any:
+    """What a setting came to when a stage ran: as planned, else as chosen.
+
+    Raises:
+        ProjectError: The stage never ran.
+    """
+    record = read_record(project, stage)
+    if record is None:
+        raise ProjectError(f"{stage} has not been run", hints=(f"run `fs4 {stage}` first",))
+    return record.planned.get(key, record.settings.get(key))
 
 
 def _start(project: Project, stage: str, settings: Settings, inputs: dict[str, str]) -> OpenedStage:
@@ -218,12 +232,49 @@ def _start(project: Project, stage: str, settings: Settings, inputs: dict[str, s
     earlier = read_record(project, "pretrain")
     if earlier is not None and stage != "pretrain":
         shared = {key: value for key, value in earlier.planned.items() if key.startswith("model.")}
-        wanted |= {
-            key: Planned(value, "as in pretrain") for key, value in shared.items() if values.get(key) == "auto"
-        }
+        wanted |= {key: Planned(value, "as in pretrain") for key, value in shared.items() if values.get(key) == "auto"}
     record = replace(record, planned={key: planned.value for key, planned in wanted.items()})
     write_plan(project, facts, wanted)
     write_record(project, record)
     return OpenedStage(record, with_values(settings, record.planned), is_done=False, is_resumed=False)
 
 
+def whole(value: int | str) -> int:
+    """A planned setting as a number.
+
+    Raises:
+        ValueError: It is still `auto`: the stage was not opened.
+    """
+    if not isinstance(value, int):
+        raise ValueError(f"{value!r} has not been planned")
+    return value
+
+
+def measure_steps(objective, source, *, device, precision, rounds: int = 3) -> float:
+    """Seconds of one update, measured on a copy: the median of a few, after one that does not count.
+
+    Args:
+        objective: `objective(batch, step) -> LossTerms`; not changed.
+        source: Of batches.
+        device: Where the objective lies.
+        precision: Of its forward pass.
+        rounds: Updates that count.
+    """
+    import torch
+
+    from fs4cli.model.device import autocast
+
+    copied = copy.deepcopy(objective).to(device, memory_format=torch.channels_last).train()
+    times = []
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for step in range(rounds + 1):
+            batch = source.batch(step).to(device)
+            started = time.perf_counter()
+            with autocast(device, precision):
+                loss = copied(batch, step)
+            loss.total.backward()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            times.append(time.perf_counter() - started)
+    # the optimizer and the average add a few per cent that are not measured here
+    return sorted(times[1:])[rounds // 2] * 1.08

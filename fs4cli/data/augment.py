@@ -1,6 +1,6 @@
 """Two augmented views of a batch of windows, and where each pixel of one lies in the other.
 
-In: uint8 windows of cached images. Out: two batches of float views in [0, 1] and their placements, as whole-batch
+In: uint8 windows of cached images. Out: batches of float views in [0, 1] and their placements, as whole-batch
 tensor operations. All randomness comes from one generator, so a resumed run draws the same views.
 
 Ours: docs/method.md section 2; FS^4's abstract does not say how views are made. As in PiCIE, one view's geometry is
@@ -121,8 +121,18 @@ def change_light(
     return images.clamp(0, 1)
 
 
+def shrink_windows(windows: UInt8[Tensor, "b 3 H W"], size: int) -> Float[Tensor, "b 3 h w"]:
+    """Windows at `size` x `size` pixels and in [0, 1], smoothed where they shrink so that nothing aliases."""
+    if windows.shape[2:] == (size, size):
+        return windows.float() / 255
+    if windows.device.type == "cpu":  # uint8 resampling is several times faster there, and rounds the same everywhere
+        small = F.interpolate(windows, (size, size), mode="bilinear", antialias=True, align_corners=False)
+        return small.float() / 255
+    return F.interpolate(windows.float() / 255, (size, size), mode="bilinear", antialias=True, align_corners=False)
+
+
 def make_view(
-    windows: UInt8[Tensor, "b 3 H W"],
+    windows: Float[Tensor, "b 3 H W"],
     size: tuple[int, int],
     *,
     scale: tuple[float, float],
@@ -130,9 +140,9 @@ def make_view(
     generator: torch.Generator,
     mirror: bool = True,
 ) -> tuple[Float[Tensor, "b 3 h w"], Placement]:
-    """One augmented view of each window, in [0, 1], and where it lies."""
+    """One augmented view of each window, and where it lies; images in [0, 1]."""
     placement = draw_placement(len(windows), scale=scale, generator=generator, mirror=mirror)
-    view = cut_view(windows.float() / 255, placement, size)
+    view = cut_view(windows, placement, size)
     return change_light(view, photometry, generator), placement
 
 

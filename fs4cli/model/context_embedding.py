@@ -46,21 +46,21 @@ class ContextAwareEmbedding(nn.Module):
 
     def forward(
         self, features: Float[Tensor, "b c h w"], appearance: Float[Tensor, "b a h w"]
-    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b h w"]]:
-        """Features with their neighbours' taken in, and each pixel's weight in pooling.
+    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b h w"], Float[Tensor, "b n h w"]]:
+        """Features with their neighbours' taken in, each pixel's weight in pooling, and the attention.
 
         Args:
             features: Dense features.
             appearance: What "alike" is measured in; each channel of unit variance.
 
         Returns:
-            The new features, and weights of mean 1 over each image.
+            The new features, weights of mean 1 over each image, and the attention over the 24 neighbours.
         """
         attention = self.attend(features, appearance)
         gathered = gather_neighbours(self.value(features), attention)
         weights = count_reliance(attention)
         image = (features * weights.unsqueeze(1)).mean((2, 3), keepdim=True).expand_as(features)
-        return features + self.strength * self.output(torch.cat([gathered, image], 1)), weights
+        return features + self.strength * self.output(torch.cat([gathered, image], 1)), weights, attention
 
     def attend(
         self, features: Float[Tensor, "b c h w"], appearance: Float[Tensor, "b a h w"]

@@ -119,9 +119,11 @@ def usable_cores(root: Path = Path("/")) -> int:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for folder in _control_groups(root, "cpu"):
-        quota, period = _read_words(folder / "cpu.max") or (
-            _read_words(folder / "cpu.cfs_quota_us")[:1] + _read_words(folder / "cpu.cfs_period_us")[:1]
-        ) or ("max", "1")
+        quota, period = (
+            _read_words(folder / "cpu.max")
+            or (_read_words(folder / "cpu.cfs_quota_us")[:1] + _read_words(folder / "cpu.cfs_period_us")[:1])
+            or ("max", "1")
+        )
         if quota.isdigit() and int(quota) > 0:  # "max" and "-1" say: no limit
             cores = min(cores, -(-int(quota) // int(period)))
     return max(cores, 1)
@@ -167,3 +169,10 @@ def _read_lines(path: Path) -> list[str]:
 
 def _read_words(path: Path) -> tuple[str, ...]:
     return tuple(" ".join(_read_lines(path)).split())
+
+
+def device_memory(device: torch.device) -> int:
+    """Bytes that work on `device` may fill: the GPU's own, or main memory as `memory_limit` counts it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return memory_limit()

@@ -3,10 +3,15 @@
 What pretrain trains and cluster and train start from.
 """
 
+from pathlib import Path
+
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from fs4cli.errors import ProjectError
 from fs4cli.model.backbone import Backbone, build_backbone
 from fs4cli.model.decoder import Decoder
 
@@ -50,3 +55,25 @@ def build_network(backbone: str, channels: int, *, mean: list[float], std: list[
     """
     body = build_backbone(backbone)
     return DenseNetwork(body, Decoder(body.channels, channels), mean=mean, std=[max(value, 1e-3) for value in std])
+
+
+def load_network(path: Path, backbone: str, channels: int) -> DenseNetwork:
+    """The pretrained network of a project, in eval mode, channels last.
+
+    Args:
+        path: What pretrain saved.
+        backbone: The timm name it was built with.
+        channels: Width of its features.
+
+    Raises:
+        ProjectError: The file is missing, damaged, or of another backbone.
+    """
+    network = build_network(backbone, channels, mean=[0.5] * 3, std=[0.25] * 3)
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise ProjectError(
+            f"the pretrained weights `{path}` cannot be read: {error}", hints=("run `fs4 pretrain --fresh`",)
+        ) from error
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return network.eval()

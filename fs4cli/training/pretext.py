@@ -1,11 +1,11 @@
 """The self-supervised objective of pretraining: what a pixel or a cell shows must not depend on the view.
 
-In: a batch of windows. Out: named loss terms. Two augmented views of each window with a known overlap; the teacher (an
-average of past students) assigns what it sees in one view to prototypes, in equal shares over the batch, and the student
-must predict that assignment from the other view: for pixels, and for the cells of a pyramid (image and patches).
+In: a batch of windows. Out: named loss terms. Two augmented views of each window with a known overlap; the teacher
+(an average of past students) assigns what it sees in one view to prototypes, in equal shares over the batch, and the
+student must predict that assignment from the other view: for pixels, and for the cells of a pyramid (image, patches).
 
 Follows: FS^4's abstract asks for "unsupervised features"; SwAV (Caron et al., 2020) for prototypes and equal shares;
-PASS (Gao et al., 2022) and method.md section E for joining pixels and images.
+PASS (Gao et al., 2022) for joining pixels and images.
 Ours: pixels and three pyramid levels in one objective through the whole dense network, decoder included.
 """
 
@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from fs4cli.clustering.balanced import assign_balanced
-from fs4cli.data.augment import Photometry, Placement, find_overlap, make_view
+from fs4cli.data.augment import Photometry, Placement, find_overlap, make_view, shrink_windows
 from fs4cli.data.batches import Batch
 from fs4cli.data.cells import find_cells, locate_in_image
 from fs4cli.model.heads import ProjectionHead, PrototypeHead
@@ -32,6 +32,7 @@ class PretextOptions:
     """The numbers of the objective; docs/method.md section 2 says where each is from.
 
     Args:
+        window: Side of the windows that views are cut from, in pixels.
         crop: Side of the views, in pixels.
         scale: Smallest and largest side of a view as a share of the window.
         grids: Cells per side of each pyramid level.
@@ -42,6 +43,7 @@ class PretextOptions:
         photometry: How strongly light and colour differ between views.
     """
 
+    window: int
     crop: int
     scale: tuple[float, float] = (0.4, 1.0)
     grids: tuple[int, ...] = (1, 2, 4)
@@ -84,7 +86,7 @@ class Pretext(nn.Module):
         options = self.options
         size = (options.crop, options.crop)
         device = self.teacher.network.mean.device
-        windows = batch.images.to(device)
+        windows = shrink_windows(batch.images.to(device), options.window)
         views, placements = [], []
         for _ in range(2):
             view, placement = make_view(
@@ -169,9 +171,7 @@ def update_average(average: nn.Module, current: nn.Module, keep: float) -> None:
         old.copy_(new)
 
 
-def choose_pixels(
-    valid: Bool[Tensor, "b h w"], count: int, generator: torch.Generator
-) -> Int[Tensor, "b p"]:
+def choose_pixels(valid: Bool[Tensor, "b h w"], count: int, generator: torch.Generator) -> Int[Tensor, "b p"]:
     """Positions of at most `count` pixels of each image, valid ones first, at random.
 
     Args:

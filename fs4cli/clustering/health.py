@@ -1,0 +1,72 @@
+"""Is the clustering collapsing? Numbers that need no label.
+
+In: maps of cluster ids, or counts of them. Out: figures for logs, `fs4 status` and tests, and a plain-words verdict.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a clustering divides its images.
+
+    Args:
+        effective_clusters: exp of the entropy of the shares, in [1, k].
+        largest_share: Of all pixels, in [0, 1].
+        single_cluster_images: Share of the images nine tenths or more of which lie in one cluster.
+        borders: Pairs of neighbouring pixels in different clusters, per thousand pixels.
+    """
+
+    effective_clusters: float
+    largest_share: float
+    single_cluster_images: float
+    borders: float
+
+    def as_dict(self) -> dict[str, float]:
+        """For JSON, rounded to four digits."""
+        return {name: round(float(value), 4) for name, value in vars(self).items()}
+
+
+def measure_health(
+    counts: Float[np.ndarray, "n k"], edges: Int[np.ndarray, " n"], pixels: Int[np.ndarray, " n"]
+) -> Health:
+    """The health of a clustering.
+
+    Args:
+        counts: Pixels of each image in each cluster.
+        edges: Pairs of neighbouring pixels of each image that lie in different clusters.
+        pixels: Pixels of each image.
+    """
+    shares = counts.sum(0) / max(counts.sum(), 1)
+    used = shares[shares > 0]
+    within = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    return Health(
+        effective_clusters=float(np.exp(-(used * np.log(used)).sum())),
+        largest_share=float(shares.max()),
+        single_cluster_images=float((within.max(1) >= 0.9).mean()),
+        borders=float(1000 * edges.sum() / max(pixels.sum(), 1)),
+    )
+
+
+def count_edges(mask: Int[np.ndarray, "h w"]) -> int:
+    """Pairs of pixels side by side or one above the other that lie in different clusters."""
+    return int((mask[1:] != mask[:-1]).sum() + (mask[:, 1:] != mask[:, :-1]).sum())
+
+
+def find_collapse(before: Health, after: Health) -> str | None:
+    """What went wrong between two rounds, in words; None if nothing did.
+
+    Both failures that FS^4's abstract names: "degrading to one background region", and "clutter regions". They are
+    judged against the round before, since one class may rightly fill nine tenths of every picture.
+    """
+    if after.effective_clusters < 0.6 * before.effective_clusters:
+        return (
+            f"clusters are merging into one background: {before.effective_clusters:.1f} effective clusters became "
+            f"{after.effective_clusters:.1f}"
+        )
+    if after.borders > 2 * before.borders + 20:
+        return f"clusters are shattering: {before.borders:.0f} borders per thousand pixels became {after.borders:.0f}"
+    return None

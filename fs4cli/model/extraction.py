@@ -1,0 +1,96 @@
+"""Features and cues of whole images, as clustering reads them.
+
+In: uint8 images of any size. Out: dense features and cues at stride 4 of the image, shrunk to the short side the
+network works at. Nothing is augmented, nothing is cut off.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor
+
+from fs4cli.model.cues import find_cues
+from fs4cli.model.device import Precision, autocast
+
+MULTIPLE = 32
+"""Heights and widths that the network takes are multiples of its coarsest stride."""
+
+STRIDE = 4
+"""Pixels of the shrunk image per feature."""
+
+
+@dataclass(frozen=True)
+class DenseMaps:
+    """What the network and the fixed cues say of one image.
+
+    Args:
+        position: Of the image in the sequence.
+        features: Dense features.
+        cues: Of `fs4cli.model.cues`.
+        pixels: The shrunk image averaged over each stride, in [0, 1].
+    """
+
+    position: int
+    features: Float32[np.ndarray, "h w d"]
+    cues: Float32[np.ndarray, "h w c"]
+    pixels: Float32[np.ndarray, "h w 3"]
+
+
+def fit_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """The (height, width), multiples of 32, nearest to the image's shape with about that short side."""
+    scale = short_side / min(size)
+    height, width = (max(MULTIPLE, round(side * scale / MULTIPLE) * MULTIPLE) for side in size)
+    return height, width
+
+
+def shrink_image(pixels: UInt8[np.ndarray, "H W 3"], short_side: int) -> Float[Tensor, "1 3 h w"]:
+    """The image in [0, 1] at `fit_size`, smoothed where it shrinks."""
+    image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]
+    size = fit_size((pixels.shape[0], pixels.shape[1]), short_side)
+    return F.interpolate(image.float() / 255, size, mode="bilinear", antialias=True, align_corners=False)
+
+
+@torch.inference_mode()
+def extract_maps(
+    network: Callable[[Tensor], Tensor],
+    images: Sequence[UInt8[np.ndarray, "H W 3"]],
+    positions: Sequence[int],
+    *,
+    short_side: int,
+    device: torch.device,
+    precision: Precision,
+    batch: int = 16,
+) -> Iterator[DenseMaps]:
+    """Features and cues of the images at `positions`, in that order; neighbours of one size share a forward pass.
+
+    Args:
+        network: Images in [0, 1] to dense features at stride 4, in eval mode.
+        images: All images.
+        positions: Which of them.
+        short_side: At which the network looks, in pixels.
+        device: Where the network is.
+        precision: Of its work.
+        batch: Images a forward pass, at most.
+    """
+    start = 0
+    while start < len(positions):
+        first = shrink_image(images[positions[start]], short_side)
+        group = [first]
+        while start + len(group) < len(positions) and len(group) < batch:
+            following = shrink_image(images[positions[start + len(group)]], short_side)
+            if following.shape != first.shape:
+                break
+            group.append(following)
+        together = torch.cat(group).to(device)
+        with autocast(device, precision):
+            features = network(together)
+        rows = features.float().permute(0, 2, 3, 1).cpu().numpy()
+        cues = find_cues(together, STRIDE).permute(0, 2, 3, 1).cpu().numpy()
+        small = F.avg_pool2d(together, STRIDE).permute(0, 2, 3, 1).cpu().numpy()
+        for offset in range(len(group)):
+            yield DenseMaps(positions[start + offset], rows[offset], cues[offset], small[offset])
+        start += len(group)

@@ -1,0 +1,211 @@
+"""The parts as one model, built from flat numbers; saved as one safetensors file that carries its own description.
+
+In: images in [0, 1]. Out: logits at stride 4, probabilities at full size. The file holds weights and a model card
+(architecture, normalization, classes, palette, versions, training summary) and nothing that changes from run to run.
+"""
+
+import json
+import struct
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from fs4cli.errors import ProjectError
+from fs4cli.files import write_bytes, write_json
+from fs4cli.model.context_embedding import ContextAwareEmbedding
+from fs4cli.model.cues import COLOUR_CUES, TEXTURE_CUES, find_cues
+from fs4cli.model.extraction import STRIDE
+from fs4cli.model.network import DenseNetwork, build_network
+
+FORMAT = 1
+"""Grows when an older fs4 could not read the model any more."""
+
+_CARD = "fs4_card"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """All that is known of a model beside its weights.
+
+    Args:
+        backbone: A timm name.
+        channels: Width of its dense features.
+        classes: A name each; the position is the id in masks.
+        palette: Red, green and blue of each class, 0 to 255.
+        short_side: Short side of images, in pixels, at which it was trained and likes to look.
+        context: Whether pixels are embedded with their neighbours (CAE).
+        from_scratch: Whether it started from random weights.
+        summary: Of the training: images, steps, health.
+        versions: Of fs4 and of what it was trained with.
+    """
+
+    backbone: str
+    channels: int
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    short_side: int
+    context: bool = True
+    from_scratch: bool = True
+    summary: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What the segmenter makes of images, before and after the last layer.
+
+    Args:
+        embedding: Of each pixel, with its neighbours taken in.
+        weights: How much each pixel's neighbours rely on it; mean 1 over each image.
+        logits: Of each class.
+        attention: Over each pixel's neighbours; None without context.
+    """
+
+    embedding: Float[Tensor, "b c h w"]
+    weights: Float[Tensor, "b h w"]
+    logits: Float[Tensor, "b k h w"]
+    attention: Float[Tensor, "b n h w"] | None
+
+
+class Segmenter(nn.Module):
+    """Dense network, cues, context-aware embedding and a class head.
+
+    Args:
+        network: Images to dense features; pretrained or not.
+        channels: Width of its features and of the embedding.
+        classes: How many logits.
+        context: Whether to embed pixels with their neighbours.
+        cue_mean: Of each cue over the project's pixels.
+        cue_std: Of the same.
+    """
+
+    cue_mean: Tensor
+    cue_std: Tensor
+
+    def __init__(
+        self,
+        network: DenseNetwork,
+        *,
+        channels: int,
+        classes: int,
+        context: bool,
+        cue_mean: list[float],
+        cue_std: list[float],
+    ):
+        super().__init__()
+        self.network = network
+        cues = COLOUR_CUES + TEXTURE_CUES
+        self.fuse = nn.Sequential(nn.Conv2d(channels + cues, channels, 1), nn.ReLU(), nn.Conv2d(channels, channels, 1))
+        self.context = ContextAwareEmbedding(channels) if context else None
+        self.head = nn.Conv2d(channels, classes, 1)
+        self.register_buffer("cue_mean", torch.tensor(cue_mean).view(1, cues, 1, 1))
+        self.register_buffer("cue_std", torch.tensor([max(value, 1e-3) for value in cue_std]).view(1, cues, 1, 1))
+
+    def embed(self, images: Float[Tensor, "b 3 H W"]) -> Embedded:
+        """All that the losses need; maps at stride 4.
+
+        Args:
+            images: In [0, 1]; height and width multiples of 32.
+        """
+        features = self.network(images)
+        cues = ((find_cues(images, STRIDE) - self.cue_mean) / self.cue_std).clamp(-5, 5)
+        embedding = self.fuse(torch.cat([features, cues.to(features.dtype)], 1))
+        attention = None
+        weights = torch.ones_like(cues[:, 0])
+        if self.context is not None:
+            embedding, weights, attention = self.context(embedding, cues[:, :COLOUR_CUES])
+        return Embedded(embedding, weights, self.head(F.relu(embedding)).float(), attention)
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b k h w"]:
+        """Logits at stride 4."""
+        return self.embed(images).logits
+
+    @torch.inference_mode()
+    def probabilities(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b k H W"]:
+        """Probabilities at the images' own size, summing to 1 over k.
+
+        Args:
+            images: In [0, 1]; height and width multiples of 32.
+        """
+        logits = F.interpolate(self(images), images.shape[2:], mode="bilinear", align_corners=False)
+        return torch.softmax(logits, dim=1)
+
+
+def build_segmenter(card: ModelCard) -> Segmenter:
+    """A segmenter of that description with random weights, from torch's current random state."""
+    network = build_network(card.backbone, card.channels, mean=[0.5] * 3, std=[0.25] * 3)
+    cues = COLOUR_CUES + TEXTURE_CUES
+    return Segmenter(
+        network,
+        channels=card.channels,
+        classes=len(card.classes),
+        context=card.context,
+        cue_mean=[0.0] * cues,
+        cue_std=[1.0] * cues,
+    )
+
+
+def save_model(path: Path, segmenter: Segmenter, card: ModelCard) -> None:
+    """Write `path` (safetensors, the card inside) and the card again as JSON beside it, for people.
+
+    The bytes depend on weights and card alone.
+    """
+    weights = {name: value.detach().cpu().contiguous() for name, value in sorted(segmenter.state_dict().items())}
+    text = json.dumps(asdict(card), sort_keys=True, ensure_ascii=False)
+    write_bytes(path, save(weights, metadata={_CARD: text}))
+    write_json(path.with_suffix(".json"), asdict(card))
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card inside a model file; the weights are not read.
+
+    Raises:
+        ProjectError: No such file, no model of fs4, or one of a newer format.
+    """
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > 16 * 2**20:
+                raise ValueError("its header is too long")
+            values = json.loads(json.loads(file.read(length))["__metadata__"][_CARD])
+        if values["format"] > FORMAT:
+            raise ProjectError(
+                f"model `{path}` was written by a newer fs4 (format {values['format']})", hints=("update fs4",)
+            )
+        values["classes"] = tuple(str(name) for name in values["classes"])
+        values["palette"] = tuple((int(red), int(green), int(blue)) for red, green, blue in values["palette"])
+        return ModelCard(**values)
+    except FileNotFoundError:
+        raise ProjectError(
+            f"there is no model `{path}`", hints=("run `fs4 train`, or name a model file with `--model`",)
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, struct.error, RecursionError) as error:
+        raise ProjectError(
+            f"`{path}` is no model of fs4: {error}", hints=("train again, or restore the file from a copy",)
+        ) from error
+
+
+def load_model(path: Path, device: torch.device) -> tuple[Segmenter, ModelCard]:
+    """A saved model, ready to predict on `device`.
+
+    Raises:
+        ProjectError: No such file, cut short, or no model of fs4.
+    """
+    card = read_card(path)
+    try:
+        segmenter = build_segmenter(card)
+        segmenter.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError, OSError, KeyError) as error:
+        raise ProjectError(
+            f"the weights in `{path}` cannot be read: {error}", hints=("train again, or restore the file from a copy",)
+        ) from error
+    segmenter.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return segmenter.eval(), card

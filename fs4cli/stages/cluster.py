@@ -1,0 +1,124 @@
+"""Pretrained network to pyramid pseudo-labels (PGG).
+
+In: the pretrained network and the cache. Out: for each pyramid level the pooled features, kept for another number of
+clusters, and the soft label of every cell.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fs4cli.clustering.feature_store import FeatureStore
+from fs4cli.clustering.pyramid import group_cells
+from fs4cli.config import Settings
+from fs4cli.data.cache import ImageCache
+from fs4cli.errors import Interrupted
+from fs4cli.files import hash_file, write_atomic
+from fs4cli.model.device import choose_device, choose_precision
+from fs4cli.model.extraction import extract_maps
+from fs4cli.model.network import load_network
+from fs4cli.model.pooling import pool_cells
+from fs4cli.planning import close_stage, open_stage, recorded_value
+from fs4cli.progress import Progress
+from fs4cli.project.project import Project
+from fs4cli.project.record import read_record
+
+_SAVE_EVERY = 200
+"""Images between saves of the feature store."""
+
+
+@dataclass(frozen=True)
+class ClusterResult:
+    """What cluster made.
+
+    Args:
+        images: How many.
+        levels: For each pyramid level, cells per side, clusters, and mean confidence of the labels.
+        is_new: False if the result was there already.
+    """
+
+    images: int
+    levels: list[dict[str, float]]
+    is_new: bool
+
+
+def run_cluster(project: Project, settings: Settings, *, progress: Progress, fresh: bool = False) -> ClusterResult:
+    """Pool features over the pyramid's cells and group them, level by level.
+
+    Raises:
+        ProjectError: pretrain has not finished, or the result is stale.
+        Interrupted: A signal asked to stop; the features so far are kept.
+    """
+    opened = open_stage(project, "cluster", settings, progress=progress, fresh=fresh)
+    if opened.is_done:
+        progress.say("cluster: done already")
+        return ClusterResult(is_new=False, **opened.record.summary)
+    cache = ImageCache.open(project.cache)
+    chosen = opened.settings.cluster
+    stores = _open_stores(project, opened.settings, cache)
+    _fill_stores(stores, project, opened.settings, cache, progress)
+    outputs, levels = {}, []
+    if isinstance(chosen.clusters, str):
+        raise ValueError("cluster.clusters has not been planned")
+    for (grid, store), clusters in zip(stores.items(), chosen.clusters, strict=True):
+        cells = len(cache) * grid * grid
+        level = group_cells(store.array, min(int(clusters), cells), seed=settings.seed, balanced=chosen.balanced)
+        for name, array in (("labels", level.labels), ("centroids", level.centroids)):
+            path = store.path.with_name(f"{name}.npy")
+            with write_atomic(path) as file:
+                np.save(file, array, allow_pickle=False)
+            outputs[f"level-{grid}/{name}"] = hash_file(path)
+        sure = round(float(level.confidence.mean()), 4)
+        levels.append({"grid": grid, "clusters": level.labels.shape[2], "confidence": sure})
+    summary = {"images": len(cache), "levels": levels}
+    close_stage(project, opened, outputs=outputs, summary=summary)
+    return ClusterResult(is_new=True, **summary)
+
+
+def _open_stores(project: Project, settings: Settings, cache: ImageCache) -> dict[int, FeatureStore]:
+    pretrained = read_record(project, "pretrain")
+    key = pretrained.fingerprint if pretrained else ""
+    return {
+        grid: FeatureStore(
+            project.stage("cluster") / f"level-{grid}" / "features.npy",
+            (len(cache), grid * grid, settings.model.channels),
+            key=key,
+        )
+        for grid in settings.cluster.grids
+    }
+
+
+def _fill_stores(
+    stores: dict[int, FeatureStore], project: Project, settings: Settings, cache: ImageCache, progress: Progress
+) -> None:
+    done = min(store.rows for store in stores.values())
+    for store in stores.values():
+        store.rows = done
+    device = choose_device(settings.device)
+    precision = choose_precision(settings.precision, device)
+    network = load_network(project.pretrained, settings.model.backbone, settings.model.channels).to(device)
+    short_side = recorded_value(project, "pretrain", "pretrain.window")
+    positions = range(done, len(cache))
+    with progress.task("cluster", len(cache), unit="images", done=done) as task:
+        for maps in extract_maps(network, cache, positions, short_side=short_side, device=device, precision=precision):
+            features = torch.from_numpy(maps.features).permute(2, 0, 1)[None]
+            height, width = features.shape[2:]
+            for grid, store in stores.items():
+                rows = torch.arange(height) * grid // height
+                columns = torch.arange(width) * grid // width
+                cells = (rows[:, None] * grid + columns[None])[None]
+                store.write(maps.position, pool_cells(features, cells, grid * grid)[0][0].numpy())
+            task.advance()
+            signal = progress.stop_requested()
+            if signal is not None or (maps.position + 1) % _SAVE_EVERY == 0:
+                for store in stores.values():
+                    store.save()
+            if signal is not None:
+                raise Interrupted(
+                    f"stopped after {maps.position + 1} of {len(cache)} images",
+                    signal=signal,
+                    hints=("the same command goes on from there",),
+                )
+    for store in stores.values():
+        store.save()

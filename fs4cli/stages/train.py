@@ -1,0 +1,315 @@
+"""Pyramid pseudo-labels and pixels to a segmenter: rounds of assigning pixels and training on the assignment.
+
+In: the pretrained network, the pyramid's labels, the cache. Out: `model.safetensors` with its card. Each round assigns
+every pixel of every image to a cluster, then trains for a share of the steps; the first assignment comes from clustering
+pretrained features and cues, each later one from the segmenter that the round before made.
+
+Follows: FS^4's abstract: a "bootstrapped training scheme" of pixel clustering and assignments under pyramid guidance.
+Ours: what a round is, docs/method.md section 3.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from fs4cli.clustering.health import find_collapse
+from fs4cli.clustering.pixels import PixelMaps, fit_pixel_clusters
+from fs4cli.config import Settings
+from fs4cli.data.batches import BatchSource
+from fs4cli.data.cache import ImageCache
+from fs4cli.data.masks import make_palette
+from fs4cli.errors import Interrupted
+from fs4cli.files import hash_file
+from fs4cli.model.device import Precision, choose_device, choose_precision
+from fs4cli.model.extraction import extract_maps
+from fs4cli.model.network import load_network
+from fs4cli.model.segmenter import ModelCard, Segmenter, save_model
+from fs4cli.planning import OpenedStage, close_stage, measure_steps, open_stage, plan_budget, recorded_value, whole
+from fs4cli.progress import Progress, Task
+from fs4cli.project.project import Project
+from fs4cli.training.assignment import (
+    Assignment,
+    guide,
+    read_assignment,
+    refine_assignment,
+    write_assignment,
+)
+from fs4cli.training.checkpoint import CheckpointFolder
+from fs4cli.training.fit import FitResult, fit
+from fs4cli.training.schedule import build_optimizer, learning_rate_at
+from fs4cli.training.segmentation import Segmentation, SegmentationOptions
+
+SAMPLE = 150
+"""Images that the pixel clusters are found on, at most: memory and time do not grow with the folder."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What train made.
+
+    Args:
+        model: The file.
+        classes: How many it tells apart.
+        steps: Updates made, over all runs.
+        seconds: Of this run's updates.
+        health: Of the last round's assignment.
+        is_new: False if the result was there already.
+    """
+
+    model: Path
+    classes: int
+    steps: int
+    seconds: float
+    health: dict[str, float]
+    is_new: bool
+
+
+@dataclass
+class _Bench:
+    """What all rounds share."""
+
+    project: Project
+    settings: Settings
+    cache: ImageCache
+    device: torch.device
+    precision: Precision
+    short_side: int
+    pyramid: list[tuple[int, Float32[np.ndarray, "n cells m"]]]
+    progress: Progress
+
+
+def run_train(project: Project, settings: Settings, *, progress: Progress, fresh: bool = False) -> TrainResult:
+    """Train the segmenter, or go on where it stopped.
+
+    Raises:
+        ProjectError: An earlier stage has not finished, or the result is stale.
+        Interrupted: A signal asked to stop; all is saved.
+    """
+    opened = open_stage(project, "train", settings, progress=progress, fresh=fresh)
+    if opened.is_done:
+        progress.say("train: done already")
+        return TrainResult(model=project.model, is_new=False, **_shown(opened.record.summary))
+    bench = _set_up(project, opened.settings, progress)
+    first = read_assignment(_round(project, 1)) or _assign_by_clustering(bench)
+    objective, source = _build_objective(bench, first)
+    opened = plan_budget(
+        project,
+        opened,
+        budget=settings.budget,
+        seconds_per_step=partial(_measure, objective, source, bench, first),
+    )
+    bench.settings = opened.settings
+    result, last = _run_rounds(bench, objective, source, first)
+    summary = {
+        "steps": whole(opened.settings.train.steps),
+        "images": len(bench.cache),
+        "classes": settings.classes,
+        "rounds": opened.settings.train.rounds,
+        "health": last.health.as_dict(),
+        "shares": [round(float(share), 4) for share in last.shares],
+    }
+    card = _describe(opened, bench, summary)
+    save_model(project.model, objective.average, card)
+    timing = {
+        "seconds": round(result.seconds, 1),
+        "images_per_second": round(result.images_per_second, 1),
+        "breakdown": {part: round(seconds, 2) for part, seconds in result.breakdown.items()},
+    }
+    close_stage(project, opened, outputs={"model": hash_file(project.model)}, summary=summary | timing)
+    return TrainResult(model=project.model, is_new=True, **_shown(summary | timing))
+
+
+def _set_up(project: Project, settings: Settings, progress: Progress) -> _Bench:
+    device = choose_device(settings.device)
+    grids = [int(grid) for grid in recorded_value(project, "cluster", "cluster.grids")]
+    folder = project.stage("cluster")
+    pyramid = [
+        (grid, np.load(folder / f"level-{grid}" / "labels.npy", mmap_mode="r", allow_pickle=False)) for grid in grids
+    ]
+    return _Bench(
+        project=project,
+        settings=settings,
+        cache=ImageCache.open(project.cache),
+        device=device,
+        precision=choose_precision(settings.precision, device),
+        short_side=whole(settings.train.window),
+        pyramid=pyramid,
+        progress=progress,
+    )
+
+
+def _run_rounds(
+    bench: _Bench, objective: Segmentation, source: BatchSource, first: Assignment
+) -> tuple[FitResult, Assignment]:
+    train = bench.settings.train
+    steps, rounds = whole(train.steps), train.rounds
+    optimizer = build_optimizer(objective, learning_rate=train.learning_rate, weight_decay=1e-2)
+    current = first
+    for number in range(1, rounds + 1):
+        following = read_assignment(_round(bench.project, number + 1)) if number < rounds else None
+        objective.set_round(current.label_maps, torch.from_numpy(current.shares).float(), guide_of(bench, current))
+        if following is None:
+            result = fit(
+                objective,
+                optimizer,
+                batches=source,
+                steps=steps * number // rounds,
+                learning_rate=lambda step: learning_rate_at(step, steps, train.learning_rate),
+                device=bench.device,
+                precision=bench.precision,
+                checkpoints=CheckpointFolder(bench.project.checkpoints("train")),
+                checkpoint_every=train.checkpoint_every,
+                metrics_path=bench.project.metrics("train"),
+                progress=bench.progress,
+                name="train",
+                seed=bench.settings.seed,
+            )
+        if number == rounds:
+            return result, current
+        following = following or _assign_by_segmenter(bench, objective.average, number + 1)
+        collapse = find_collapse(current.health, following.health)
+        if collapse is None:
+            current = following
+        else:
+            bench.progress.warn(f"{collapse}; training goes on with the assignment of the round before")
+    raise ValueError("train.rounds must be at least 1")
+
+
+def guide_of(bench: _Bench, assignment: Assignment):
+    """The guidance of a round, or none without PGG."""
+    return guide(assignment, bench.pyramid) if bench.settings.train.pyramid else []
+
+
+def _assign_by_clustering(bench: _Bench) -> Assignment:
+    """Round 1: pixel clusters of pretrained features and cues."""
+    chosen = bench.settings
+    network = load_network(bench.project.pretrained, chosen.model.backbone, chosen.model.channels).to(bench.device)
+    random = np.random.default_rng([chosen.seed, 29])
+    sample = np.sort(random.permutation(len(bench.cache))[:SAMPLE]).tolist()
+    extract = partial(
+        extract_maps, network, bench.cache, short_side=bench.short_side, device=bench.device, precision=bench.precision
+    )
+    bench.progress.say(f"train: finding {chosen.classes} classes on {len(sample)} images")
+    clusters = fit_pixel_clusters(
+        [PixelMaps(maps.features, maps.cues) for maps in extract(positions=sample)], chosen.classes, seed=chosen.seed
+    )
+
+    def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
+        for maps in extract(positions=range(len(bench.cache))):
+            soft = clusters.assign(PixelMaps(maps.features, maps.cues))
+            yield refine_assignment(soft, maps.pixels)
+            _advance(bench, task)
+
+    return _write_round(bench, 1, assign)
+
+
+def _assign_by_segmenter(bench: _Bench, segmenter: Segmenter, number: int) -> Assignment:
+    """A later round: what the segmenter has made of the last one's assignment."""
+    segmenter.eval()
+
+    def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
+        for maps in extract_maps(
+            segmenter,
+            bench.cache,
+            range(len(bench.cache)),
+            short_side=bench.short_side,
+            device=bench.device,
+            precision=bench.precision,
+        ):
+            logits = torch.from_numpy(maps.features)
+            yield refine_assignment(torch.softmax(logits, dim=2).numpy(), maps.pixels)
+            _advance(bench, task)
+
+    assignment = _write_round(bench, number, assign)
+    segmenter.train()
+    return assignment
+
+
+def _write_round(bench: _Bench, number: int, assign) -> Assignment:
+    with bench.progress.task(f"assign {number}", len(bench.cache), unit="images") as task:
+        return write_assignment(_round(bench.project, number), assign(task), bench.pyramid, bench.settings.classes)
+
+
+def _advance(bench: _Bench, task: Task) -> None:
+    task.advance()
+    signal = bench.progress.stop_requested()
+    if signal is not None:
+        raise Interrupted(
+            "stopped while pixels were being assigned", signal=signal, hints=("the same command does it again",)
+        )
+
+
+def _build_objective(bench: _Bench, first: Assignment) -> tuple[Segmentation, BatchSource]:
+    chosen = bench.settings
+    mean, std = _measure_cues(bench)
+    with torch.random.fork_rng():
+        torch.manual_seed(chosen.seed)
+        segmenter = Segmenter(
+            load_network(bench.project.pretrained, chosen.model.backbone, chosen.model.channels),
+            channels=chosen.model.channels,
+            classes=chosen.classes,
+            context=chosen.train.context,
+            cue_mean=mean,
+            cue_std=std,
+        )
+        objective = Segmentation(
+            segmenter,
+            SegmentationOptions(window=whole(chosen.train.window), crop=whole(chosen.train.crop)),
+            channels=chosen.model.channels,
+            pyramid_labels=tuple(labels.shape[2] for _, labels in bench.pyramid) if chosen.train.pyramid else (),
+        ).to(bench.device)
+    side = bench.cache.short_side
+    source = BatchSource(bench.cache, batch_size=whole(chosen.train.batch_size), window=(side, side), seed=chosen.seed)
+    return objective, source
+
+
+def _measure_cues(bench: _Bench) -> tuple[list[float], list[float]]:
+    positions = np.linspace(0, len(bench.cache) - 1, min(len(bench.cache), 60)).astype(int).tolist()
+    rows = [
+        maps.cues.reshape(-1, maps.cues.shape[2])[::7]
+        for maps in extract_maps(
+            lambda images: images[:, :, ::4, ::4],
+            bench.cache,
+            positions,
+            short_side=bench.short_side,
+            device=torch.device("cpu"),
+            precision="fp32",
+        )
+    ]
+    cues = np.concatenate(rows)
+    return cues.mean(0).tolist(), cues.std(0).tolist()
+
+
+def _measure(objective: Segmentation, source: BatchSource, bench: _Bench, first: Assignment) -> float:
+    objective.set_round(first.label_maps, torch.from_numpy(first.shares).float(), guide_of(bench, first))
+    return measure_steps(objective, source, device=bench.device, precision=bench.precision)
+
+
+def _describe(opened: OpenedStage, bench: _Bench, summary: dict) -> ModelCard:
+    classes = bench.settings.classes
+    palette = make_palette(classes)
+    return ModelCard(
+        backbone=bench.settings.model.backbone,
+        channels=bench.settings.model.channels,
+        classes=tuple(f"class-{number}" for number in range(classes)),
+        palette=tuple((int(red), int(green), int(blue)) for red, green, blue in palette),
+        short_side=bench.short_side,
+        context=bench.settings.train.context,
+        from_scratch=recorded_value(bench.project, "pretrain", "pretrain.weights") is None,
+        summary={**summary, "seed": bench.settings.seed},
+        versions={"fs4cli": version("fs4cli"), "torch": version("torch")},
+    )
+
+
+def _round(project: Project, number: int) -> Path:
+    return project.stage("train") / f"round-{number}"
+
+
+def _shown(summary: dict) -> dict:
+    return {name: summary[name] for name in ("classes", "steps", "seconds", "health")}

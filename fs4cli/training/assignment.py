@@ -1,0 +1,130 @@
+"""One round's assignment: the pseudo-label of every pixel of every training image, and what it says as a whole.
+
+In: a function from an image to soft assignments; the pyramid's labels. Out: label maps on disk, shares, health, and
+what pixels the cells of each pyramid label hold. Written whole: `round.json` comes last and says that the round is complete.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+
+from fs4cli.clustering.health import Health, count_edges, measure_health
+from fs4cli.data.label_maps import LabelMaps, LabelMapWriter
+from fs4cli.files import hash_file, read_json, write_atomic, write_json
+from fs4cli.model.refinement import refine_probabilities
+from fs4cli.training.segmentation import GuidanceLevel
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A finished round's assignment.
+
+    Args:
+        label_maps: The pseudo-label of every pixel.
+        shares: Of all pixels in each cluster, summing to 1.
+        health: Is it collapsing?
+        expected: For each pyramid level, mean shares of pixel clusters in the cells of each label.
+    """
+
+    label_maps: LabelMaps
+    shares: Float[np.ndarray, " k"]
+    health: Health
+    expected: list[Float32[np.ndarray, "m k"]]
+
+
+def refine_assignment(
+    soft: Float32[np.ndarray, "h w k"], pixels: Float32[np.ndarray, "h w 3"]
+) -> Float32[np.ndarray, "h w k"]:
+    """A soft assignment that agrees among neighbours of the same colour.
+
+    Args:
+        soft: Rows summing to 1.
+        pixels: The image at the same size, in [0, 1].
+    """
+    probabilities = torch.from_numpy(soft).permute(2, 0, 1)[None]
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    return refine_probabilities(probabilities, image)[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def write_assignment(
+    folder: Path,
+    soft_assignments: Iterable[Float32[np.ndarray, "h w k"]],
+    pyramid: list[tuple[int, Float32[np.ndarray, "n cells m"]]],
+    clusters: int,
+) -> Assignment:
+    """Write a round's assignment, image by image.
+
+    Args:
+        folder: Of the round.
+        soft_assignments: One an image, in the order of the index.
+        pyramid: Cells per side and soft cell labels of each level.
+        clusters: How many clusters pixels are assigned to.
+    """
+    writer = LabelMapWriter(folder)
+    counts, edges, areas = [], [], []
+    sums = [np.zeros((labels.shape[2], clusters)) for _, labels in pyramid]
+    total = [np.zeros((labels.shape[2], 1)) for _, labels in pyramid]
+    for position, soft in enumerate(soft_assignments):
+        mask = soft.argmax(2)
+        writer.add(mask, soft.max(2))
+        counts.append(np.bincount(mask.ravel(), minlength=clusters).astype(float))
+        edges.append(count_edges(mask))
+        areas.append(mask.size)
+        for level, (grid, labels) in enumerate(pyramid):
+            shares = count_cell_shares(mask, grid, clusters)
+            sums[level] += labels[position].T @ shares
+            total[level] += labels[position].sum(0)[:, None]
+    label_maps = writer.finish()
+    stacked = np.stack(counts)
+    shares = stacked.sum(0) / stacked.sum()
+    # one cell's worth of the overall mean keeps a rare label from being trusted blindly
+    expected = [((rows + shares) / (mass + 1)).astype(np.float32) for rows, mass in zip(sums, total, strict=True)]
+    health = measure_health(stacked, np.array(edges), np.array(areas))
+    with write_atomic(folder / "expected.npz") as file:
+        np.savez(file, *expected)
+    write_json(
+        folder / "round.json",
+        {
+            "shares": shares.tolist(),
+            "health": health.as_dict(),
+            "files": {name: hash_file(folder / name) for name in ("labels.bin", "confidence.bin", "expected.npz")},
+        },
+    )
+    return Assignment(label_maps, shares, health, expected)
+
+
+def read_assignment(folder: Path) -> Assignment | None:
+    """A round's assignment from disk; None if it was not finished, or a file of it is not what was written."""
+    try:
+        values = read_json(folder / "round.json")
+        if any(hash_file(folder / name) != digest for name, digest in values["files"].items()):
+            return None
+        label_maps = LabelMaps(folder)
+        with np.load(folder / "expected.npz", allow_pickle=False) as file:
+            expected = [file[f"arr_{level}"] for level in range(len(file.files))]
+    except FileNotFoundError:
+        return None
+    return Assignment(label_maps, np.array(values["shares"]), Health(**values["health"]), expected)
+
+
+def guide(assignment: Assignment, pyramid: list[tuple[int, Float32[np.ndarray, "n cells m"]]]) -> list[GuidanceLevel]:
+    """The pyramid's labels with what this assignment puts into their cells, for the objective."""
+    return [
+        GuidanceLevel(grid, torch.from_numpy(np.asarray(labels)), torch.from_numpy(expected))
+        for (grid, labels), expected in zip(pyramid, assignment.expected, strict=True)
+    ]
+
+
+def count_cell_shares(mask: np.ndarray, grid: int, clusters: int) -> Float[np.ndarray, "cells k"]:
+    """Shares of the clusters in each cell of a `grid` x `grid` division of a mask, row by row."""
+    height, width = mask.shape
+    rows = np.arange(height) * grid // height
+    columns = np.arange(width) * grid // width
+    cells = rows[:, None] * grid + columns[None]
+    counts = np.bincount((cells * clusters + mask).ravel(), minlength=grid * grid * clusters)
+    counts = counts.reshape(grid * grid, clusters).astype(float)
+    return counts / np.maximum(counts.sum(1, keepdims=True), 1)

@@ -1,0 +1,61 @@
+"""Pixels against their assigned clusters.
+
+In: logits of a view and the pseudo-label of each pixel. Out: a loss.
+
+Follows: FS^4's abstract: "pixel clustering and assignments for segmentation supervision"; PiCIE (Cho et al., 2021) for
+two views that must predict one assignment.
+Ours: weights that fall with a cluster's size (in PiCIE's released code they rise), docs/method.md eq. 1.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def weigh_clusters(shares: Float[Tensor, " k"], *, power: float = 0.5) -> Float[Tensor, " k"]:
+    """Loss weight of each cluster: its share to the power of -`power`, within [0.2, 5], mean 1 over pixels.
+
+    Args:
+        shares: Of all pixels, summing to 1.
+        power: 0 weighs all pixels alike, 1 all clusters.
+    """
+    weights = shares.clamp(min=1e-4) ** -power
+    weights = weights / (weights * shares).sum().clamp(min=1e-8)
+    return weights.clamp(0.2, 5.0)
+
+
+def compare_with_labels(
+    logits: Float[Tensor, "b k h w"],
+    pseudo_labels: Int[Tensor, "b h w"],
+    *,
+    weights: Float[Tensor, " k"],
+    confidence: Float[Tensor, "b h w"],
+    smoothing: float = 0.05,
+) -> Float[Tensor, ""]:
+    """Weighted cross-entropy of each pixel with its pseudo-label; the mean over all weight.
+
+    Args:
+        logits: Of each cluster.
+        pseudo_labels: Cluster ids in [0, k).
+        weights: Of each cluster.
+        confidence: Of each pixel's pseudo-label, in [0, 1].
+        smoothing: Share of the target spread evenly over all clusters: pseudo-labels are sometimes wrong.
+    """
+    losses = F.cross_entropy(logits, pseudo_labels, reduction="none", label_smoothing=smoothing)
+    mass = weights[pseudo_labels] * confidence
+    return (losses * mass).sum() / mass.sum().clamp(min=1e-6)
+
+
+def compare_views(
+    logits: Float[Tensor, "n k"], other: Float[Tensor, "n k"], *, temperature: float = 0.5
+) -> Float[Tensor, ""]:
+    """How far one view's prediction is from the other's, sharpened; the other view gets no gradient.
+
+    Args:
+        logits: Of a view's pixels.
+        other: Of the same pixels in the other view.
+        temperature: Of the other view; below 1 sharpens.
+    """
+    target = torch.softmax(other.detach() / temperature, dim=1)
+    return -(target * F.log_softmax(logits, dim=1)).sum(1).mean()
