@@ -101,7 +101,9 @@ def read_file(path: Path, *, max_pixels: int = MAX_PIXELS) -> bytes:
             head = file.read(HEAD_BYTES)
             recognize_format(head)
             if status.st_size > 16 * max_pixels + 64 * 1024 * 1024:  # 16-bit RGBA, stored twice over
-                raise UnreadableImage(f"file too large: {status.st_size:,} bytes for at most {max_pixels:,} pixels")
+                raise UnreadableImage(
+                    f"file too large: {status.st_size:,} bytes for at most {max_pixels:,} pixels", is_lasting=False
+                )
             return head + file.read()
     except FileNotFoundError:
         raise UnreadableImage("file not found", is_lasting=False) from None
@@ -112,12 +114,31 @@ def read_file(path: Path, *, max_pixels: int = MAX_PIXELS) -> bytes:
 
 def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS, short_side: int | None = None) -> LoadedImage:
     """Decode the bytes of an image file; see `read_image`."""
+    with _open(data) as picture:
+        return _load(picture, max_pixels=max_pixels, short_side=short_side)
+
+
+def measure_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """(height, width) as stored, from the header alone; no pixel is unpacked.
+
+    Raises:
+        UnreadableImage: Already the header says that there is no usable picture.
+    """
+    with _open(data) as picture:
+        width, height = picture.size
+        check_size(height, width, max_pixels)
+        return height, width
+
+
+@contextmanager
+def _open(data: bytes) -> Iterator[ImageFile.ImageFile]:
+    """The picture with its header read; whatever Pillow raises until it is closed comes out as `UnreadableImage`."""
     format = recognize_format(data[:HEAD_BYTES])
     try:
         with _without_pillows_limit(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=(format,)) as picture:
-                return _load(picture, max_pixels=max_pixels, short_side=short_side)
+                yield picture
     except UnreadableImage:
         raise
     except NoConversion as error:

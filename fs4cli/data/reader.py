@@ -31,7 +31,8 @@ class Reading:
     """What came of one file: a picture, or the reason why not.
 
     Args:
-        image: The picture; None if there is none.
+        image: The picture; None if there is none, or if it was not asked for.
+        size: (height, width) of the picture, upright unless only the size was asked for; None if there is none.
         reason: Why there is none; what comes before a colon is the kind.
         is_image: False if the content is no image at all.
         is_lasting: False if another try may end otherwise.
@@ -40,6 +41,7 @@ class Reading:
     """
 
     image: LoadedImage | None
+    size: tuple[int, int] | None = None
     reason: str = ""
     is_image: bool = True
     is_lasting: bool = True
@@ -65,17 +67,24 @@ class Reader:
         self._is_late = False
         self._is_closed = False
 
-    def read(self, path: Path) -> Reading:
-        """Read one file. A reader that dies of it tries once more: it may have been the wrong one to be killed."""
+    def read(self, path: Path, *, known: str = "", only_size: bool = False) -> Reading:
+        """Read one file. A reader that dies of it tries once more: it may have been the wrong one to be killed.
+
+        Args:
+            path: Of the file.
+            known: If its bytes have this sha256, its pixels are not needed.
+            only_size: Its header is enough.
+        """
+        request = {**self._request, "path": os.fspath(path), "known": known, "only_size": only_size}
         for attempt in (1, 2):
             try:
-                return self._ask(path)
+                return self._ask(request)
             except (EOFError, OSError):
                 death = self.bury()
                 if self._is_late:
-                    return Reading(None, f"took too long: more than {self._seconds:g} s", is_lasting=False)
+                    return Reading(None, reason=f"took too long: more than {self._seconds:g} s", is_lasting=False)
                 if self._is_closed or attempt == 2:
-                    return Reading(None, f"ended the process that read it: {death}", is_lasting=False)
+                    return Reading(None, reason=f"ended the process that read it: {death}", is_lasting=False)
         raise AssertionError("unreachable")
 
     def end_if_late(self) -> None:
@@ -110,14 +119,14 @@ class Reader:
         name = signal.Signals(-code).name
         return f"{name}, perhaps out of memory" if name == "SIGKILL" else name
 
-    def _ask(self, path: Path) -> Reading:
+    def _ask(self, request: dict[str, Any]) -> Reading:
         self._is_late = False
         process = self._process or self._start()
         assert process.stdin is not None
         with self._lock:
             self._deadline = time.monotonic() + self._seconds
         try:
-            process.stdin.write(json.dumps({**self._request, "path": os.fspath(path)}).encode() + b"\n")
+            process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()
             text_bytes, pixel_bytes = LENGTHS.unpack(self._receive(LENGTHS.size))
             if text_bytes > 1 << 20 or pixel_bytes > 3 * self._request["max_pixels"]:
@@ -176,13 +185,22 @@ class Reader:
 
 def _unpack(facts: dict[str, Any], pixels: bytearray) -> Reading:
     if facts["reason"]:
-        return Reading(None, facts["reason"], facts["is_image"], facts["is_lasting"], facts["sha256"])
+        return Reading(
+            None,
+            reason=facts["reason"],
+            is_image=facts["is_image"],
+            is_lasting=facts["is_lasting"],
+            sha256=facts["sha256"],
+        )
+    size = (facts["size"][0], facts["size"][1]) if "size" in facts else None
+    if "shape" not in facts:
+        return Reading(None, size=size, sha256=facts["sha256"])
     image = LoadedImage(
         pixels=np.frombuffer(pixels, np.uint8).reshape(facts["shape"]),
-        size=(facts["size"][0], facts["size"][1]),
+        size=size or (0, 0),
         format=facts["format"],
         mode=facts["mode"],
         conversions=tuple(facts["conversions"]),
         is_grey=facts["is_grey"],
     )
-    return Reading(image, sha256=facts["sha256"], perceptual_hash=facts["perceptual_hash"])
+    return Reading(image, size=size, sha256=facts["sha256"], perceptual_hash=facts["perceptual_hash"])

@@ -17,7 +17,7 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from fs4cli.data.images import LoadedImage, decode_image, read_file
+from fs4cli.data.images import LoadedImage, decode_image, measure_image, read_file
 from fs4cli.data.refusals import UnreadableImage
 
 LENGTHS = struct.Struct("<IQ")
@@ -28,12 +28,17 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Read one file: the facts about it, and the bytes of its pixels.
 
     Args:
-        request: `path`, `max_pixels`, `short_side` (or None).
+        request: `path`, `max_pixels`, `short_side` (or None); `known`: a sha256 whose pixels are not needed;
+            `only_size`: the header is enough.
     """
     facts: dict[str, Any] = {"sha256": "", "reason": ""}
     try:
         data = read_file(Path(request["path"]), max_pixels=request["max_pixels"])
+        if request["only_size"]:
+            return {**facts, "size": measure_image(data, max_pixels=request["max_pixels"])}, b""
         facts["sha256"] = hashlib.sha256(data).hexdigest()
+        if facts["sha256"] == request["known"]:
+            return facts, b""
         image = decode_image(data, max_pixels=request["max_pixels"], short_side=request["short_side"])
     except UnreadableImage as error:
         return {**facts, "reason": error.reason, "is_image": error.is_image, "is_lasting": error.is_lasting}, b""

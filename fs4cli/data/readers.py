@@ -9,7 +9,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
 from pathlib import Path
 from typing import Any
@@ -51,18 +51,27 @@ class ReaderPool:
         for reader in self._readers:
             reader.bury()
 
-    def read_all(self, paths: Iterable[Path], *, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Reading]:
+    def read_all(
+        self,
+        paths: Iterable[Path],
+        *,
+        known: Mapping[Path, str] | None = None,
+        only_size: bool = False,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Reading]:
         """Read files, a few ahead of the caller; in the order given.
 
         Args:
             paths: The files.
+            known: The sha256 that a file had before, if its pixels are not needed again.
+            only_size: Read the headers only.
             should_stop: Asked ten times a second; the iteration ends early once it is true.
         """
         window: deque[Future[Reading]] = deque()
         rest = iter(paths)
         while True:
             while len(window) < 4 * len(self._readers) and (path := next(rest, None)) is not None:
-                window.append(self._threads.submit(self._read, path))
+                window.append(self._threads.submit(self._read, path, (known or {}).get(path, ""), only_size))
             if not window:
                 return
             while True:
@@ -76,10 +85,10 @@ class ReaderPool:
             window.popleft()
             yield reading
 
-    def _read(self, path: Path) -> Reading:
+    def _read(self, path: Path, known: str, only_size: bool) -> Reading:
         reader = self._idle.get()
         try:
-            return reader.read(path)
+            return reader.read(path, known=known, only_size=only_size)
         finally:
             self._idle.put(reader)
 

@@ -1,0 +1,292 @@
+"""A folder of images -> the index and the cache that every later stage reads.
+
+In: folders, files, globs, list files. Out, in the project's `ingest/`: `index.jsonl`, `cache/`, `quarantine.csv`,
+`near_duplicates.csv`. Run again it looks only at what is new, changed or gone; killed, it goes on where it was. In the
+folders of images nothing is ever written.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import PIL
+
+from fs4cli.config import IngestSettings, Settings, stage_settings, with_values
+from fs4cli.data.entries import is_unchanged
+from fs4cli.data.images import RULES
+from fs4cli.data.index import ImageEntry, settle_entries, write_index
+from fs4cli.data.journal import Journal, read_known
+from fs4cli.data.near_duplicates import find_near_duplicates
+from fs4cli.data.quarantine import kind_of, write_near_duplicates, write_quarantine
+from fs4cli.data.readers import ReaderPool
+from fs4cli.data.shards import ShardWriter, is_untouched
+from fs4cli.data.sources import FoundFiles, find_images, show_path
+from fs4cli.data.survey import Survey, find_gone
+from fs4cli.errors import ConfigError, InputError, Interrupted, ResourceError
+from fs4cli.files import hash_value
+from fs4cli.planning import keep_earlier_choices
+from fs4cli.progress import Progress
+from fs4cli.project.project import Project
+from fs4cli.project.record import Record, finish_record, read_record, start_record, write_record
+
+SPARE_BYTES = 64 * 1024 * 1024
+"""Left free on the disk in any case."""
+
+
+@dataclass(frozen=True)
+class IngestResult:
+    """What the index holds now, and what this run found.
+
+    Args:
+        images: To learn from.
+        duplicates: Files with the bytes of another one, kept out of training.
+        near_duplicates: Images that look like an earlier one; they are learned from.
+        bad: Files without a usable picture.
+        reasons: How many bad files by kind of reason.
+        skipped: Files that are no images and not named as such, hidden and system files, those outside the pattern.
+        new, changed, gone: Files since the run before.
+        cache_bytes: Of all decoded pixels.
+        quarantine: The list of bad files.
+        fingerprint: Of images, order and cache settings: the same as long as they are.
+    """
+
+    images: int
+    duplicates: int
+    near_duplicates: int
+    bad: int
+    reasons: dict[str, int]
+    skipped: int
+    new: int
+    changed: int
+    gone: int
+    cache_bytes: int
+    quarantine: Path
+    fingerprint: str
+
+
+def run_ingest(
+    project: Project, settings: Settings, *, images: Sequence[str] = (), progress: Progress, fresh: bool = False
+) -> IngestResult:
+    """Read every image once; run again, only what is new, changed or gone.
+
+    Args:
+        project: Whose images.
+        settings: As the user chose them; what an earlier run was given and this one is not stays as it was.
+        images: Absolute paths and globs, instead of `settings.images` (where relative ones start at the project).
+        progress: Is told what is found.
+        fresh: Forget the index and the cache first.
+
+    Raises:
+        ConfigError: Nobody said where the images are.
+        InputError: A source does not exist, no image can be read, or too many cannot.
+        ResourceError: The cache does not fit on the disk.
+        Interrupted: A signal asked to stop; what was read is kept.
+    """
+    if images:
+        settings = with_values(settings, {"images": tuple(images)})
+    if fresh and project.stage("ingest").exists():
+        shutil.rmtree(project.stage("ingest"))
+    before = read_record(project, "ingest")
+    if before is not None:
+        settings = keep_earlier_choices(settings, "ingest", before)
+    sources = _absolute_sources(project, settings)
+    found = find_images(sources, settings.ingest.pattern)
+    known = read_known(project.index, _journal_path(project), progress.warn)
+    record = _start(settings)
+    if before is not None and _is_current(project, settings.ingest, record, before, found, known):
+        progress.say(f"ingest: nothing new among {len(found):,} files")
+        return _make_result(project, before, new=0, changed=0, gone=0)
+    write_record(project, record)  # `running`: until the end no stage takes what lies there for whole
+    shards = ShardWriter(project.cache, short_side=settings.ingest.cache_size, rules=RULES)
+    survey = Survey(found, known, shards, max_pixels=settings.ingest.max_pixels)
+    if survey.unread:
+        _read_images(project, settings, survey, progress)
+    entries = settle_entries(survey.entries)
+    write_quarantine(project.quarantine, entries, folders=found.unreadable_folders)
+    _judge(project, settings.ingest, entries, sources)
+    record = _finish(project, settings.ingest, record, entries, survey, shards, passed_over=found.passed_over)
+    result = _make_result(project, record, new=survey.new, changed=survey.changed, gone=survey.lost)
+    _tell(result, entries, progress)
+    return result
+
+
+def _read_images(project: Project, settings: Settings, survey: Survey, progress: Progress) -> None:
+    """Read what is unread into the journal and the shards, if there is room for it."""
+
+    def should_stop() -> bool:
+        return progress.stop_requested() is not None
+
+    ingest = settings.ingest
+    with ReaderPool(
+        _count_workers(settings),
+        max_pixels=ingest.max_pixels,
+        seconds=ingest.decode_seconds,
+        short_side=ingest.cache_size,
+    ) as pool:
+        needed = survey.estimate_bytes(pool, short_side=ingest.cache_size, should_stop=should_stop)
+        free = shutil.disk_usage(project.stage("ingest")).free
+        if needed + SPARE_BYTES > free:
+            raise ResourceError(
+                f"the decoded copies of {len(survey.unread):,} images need about {_show_bytes(needed)},"
+                f" the disk of `{project.stage('ingest')}` has {_show_bytes(free)} free",
+                hints=("free some space", f"or make them smaller than `ingest.cache_size: {ingest.cache_size}`"),
+            )
+        done = len(survey.entries)
+        with (
+            progress.task("ingest", done + len(survey.unread), unit="images", done=done) as task,
+            Journal(_journal_path(project)) as journal,
+        ):
+            for _ in survey.read(pool, journal, should_stop=should_stop):
+                task.advance()
+    if not survey.is_read:
+        raise Interrupted(
+            f"ingest stopped after {len(survey.entries):,} files; they are kept",
+            signal=progress.stop_requested() or 2,
+            hints=("the same command goes on where it stopped",),
+        )
+
+
+def _finish(
+    project: Project,
+    ingest: IngestSettings,
+    record: Record,
+    entries: list[ImageEntry],
+    survey: Survey,
+    shards: ShardWriter,
+    *,
+    passed_over: int,
+) -> Record:
+    """Write the index, the cache's table, the lists and, last of all, the record."""
+    images = [entry for entry in entries if entry.state == "ok"]
+    cache = shards.publish([(entry.image_id, entry.sha256) for entry in images])
+    write_index(project.index, [*entries, *survey.gone])
+    near = find_near_duplicates([entry.perceptual_hash for entry in images], distance=ingest.near_duplicate_distance)
+    write_near_duplicates(project.stage("ingest") / "near_duplicates.csv", images, near)
+    states = Counter(entry.state for entry in entries)
+    record = finish_record(
+        record,
+        outputs={
+            "images": hash_value([[entry.image_id, entry.sha256] for entry in images]),
+            "short_side": ingest.cache_size,
+            "rules": RULES,
+        },
+        summary={
+            "images": states["ok"],
+            "duplicates": states["duplicate"],
+            "near_duplicates": len(near),
+            "bad": states["bad"],
+            "reasons": _count_reasons(entries),
+            "skipped": states["skipped"] + passed_over,
+            "cache_bytes": cache.bytes,
+        },
+    )
+    write_record(project, record)
+    _journal_path(project).unlink(missing_ok=True)
+    return record
+
+
+def _is_current(
+    project: Project,
+    ingest: IngestSettings,
+    record: Record,
+    before: Record,
+    found: FoundFiles,
+    known: dict[str, ImageEntry],
+) -> bool:
+    """Whether the last result is whole and nothing of what it was made from has changed since."""
+    if before.state != "done" or hash_value(before.settings) != hash_value(record.settings):
+        return False
+    held = [entry for entry in known.values() if entry.state != "gone"]
+    if [(entry.root, entry.path) for entry in held] != [(file.root, file.path) for file in found]:
+        return False
+    if not all(is_unchanged(entry, file) for entry, file in zip(held, found, strict=True)):
+        return False
+    return is_untouched(project.cache, short_side=ingest.cache_size, rules=RULES)
+
+
+def _judge(project: Project, ingest: IngestSettings, entries: list[ImageEntry], sources: Sequence[str]) -> None:
+    """Refuse to go on with no image, or with too few of those there are.
+
+    Raises:
+        InputError: Says how many files there were, and what is wrong with them.
+    """
+    shown = ", ".join(f"`{show_path(source)}`" for source in sources)
+    details = f"`{project.quarantine}` lists them"
+    bad = sum(entry.state == "bad" for entry in entries)
+    good = sum(entry.has_picture for entry in entries)
+    counts = ", ".join(f"{count:,} {reason}" for reason, count in _count_reasons(entries).items())
+    if not good:
+        looked = f"looked at {len(entries):,} files" + (f": {counts}" if counts else "")
+        raise InputError(f"no readable images in {shown}", details=(looked,), hints=(details,) if bad else ())
+    if bad > ingest.max_bad_share * (good + bad):
+        raise InputError(
+            f"{bad:,} of {good + bad:,} images in {shown} cannot be read",
+            details=(counts,),
+            hints=(details, f"or allow more than `ingest.max_bad_share: {ingest.max_bad_share:g}`"),
+        )
+
+
+def _tell(result: IngestResult, entries: list[ImageEntry], progress: Progress) -> None:
+    progress.say(
+        f"ingest: {result.images:,} images ({result.new:,} new, {result.changed:,} changed, {result.gone:,} gone),"
+        f" {result.duplicates:,} duplicates left out, {result.near_duplicates:,} look alike,"
+        f" cache {_show_bytes(result.cache_bytes)}"
+    )
+    done = Counter(
+        "EXIF turn" if step.startswith("EXIF") else step
+        for entry in entries
+        if entry.has_picture
+        for step in entry.conversions
+    )
+    if done:
+        progress.say("ingest: converted " + ", ".join(f"{count:,} {step}" for step, count in done.most_common()))
+    if result.bad:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.reasons.items())
+        progress.warn(f"{result.bad:,} files are left out ({reasons}): see `{result.quarantine}`")
+
+
+def _start(settings: Settings) -> Record:
+    values, explicit = stage_settings(settings, "ingest")
+    record = start_record("ingest", settings=values, explicit=explicit, inputs={}, seed=settings.seed)
+    return replace(record, versions={**record.versions, "pillow": PIL.__version__})
+
+
+def _make_result(project: Project, record: Record, *, new: int, changed: int, gone: int) -> IngestResult:
+    return IngestResult(
+        **record.summary,
+        new=new,
+        changed=changed,
+        gone=gone,
+        quarantine=project.quarantine,
+        fingerprint=record.fingerprint,
+    )
+
+
+def _absolute_sources(project: Project, settings: Settings) -> list[str]:
+    if not settings.images:
+        raise ConfigError(
+            "nobody said where the images are",
+            hints=("give them once: `fs4 ingest --images DIR`", f"or set `images` in `{project.settings_path}`"),
+        )
+    return [os.path.abspath(os.path.join(project.root, os.path.expanduser(source))) for source in settings.images]
+
+
+def _count_reasons(entries: list[ImageEntry]) -> dict[str, int]:
+    return dict(Counter(kind_of(entry.reason) for entry in entries if entry.state == "bad").most_common())
+
+
+def _count_workers(settings: Settings) -> int:
+    if settings.workers != "auto":
+        return max(1, settings.workers)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _journal_path(project: Project) -> Path:
+    return project.stage("ingest") / "journal.jsonl"
+
+
+def _show_bytes(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
