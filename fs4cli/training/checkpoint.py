@@ -6,6 +6,7 @@ files go last. So a run killed at any moment leaves a folder to go on from.
 """
 
 import hashlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -43,6 +44,7 @@ class CheckpointFolder:
             state: Dictionaries, lists, tensors, numbers and text; anything else could not be loaded safely.
 
         Raises:
+            ValueError: `state` holds something else.
             ResourceError: The disk is full or the folder may not be written; the older checkpoints are intact.
         """
         # what is listed beyond this step was found damaged when this run began: it is not to come back
@@ -52,7 +54,7 @@ class CheckpointFolder:
             self._write_manifest([])
         file = self.path / f"step-{step:07d}.pt"
         with write_atomic(file) as target:
-            size, sha256 = _write(target, {"format": FORMAT, "step": step, "state": state})
+            size, sha256 = _write(target, _rebuild({"format": FORMAT, "step": step, "state": state}))
         entry = {"file": file.name, "step": step, "sha256": sha256, "bytes": size}
         entries = [*older, entry][-self.keep :]
         self._write_manifest(entries)
@@ -167,6 +169,21 @@ def _is_manifest(value: Any) -> bool:
             for entry in value["checkpoints"]
         )
     )
+
+
+def _rebuild(value: Any) -> Any:
+    """The same value of plain parts that nothing shares: pickle would write shared parts in another way."""
+    if isinstance(value, dict):
+        return {_rebuild(key): _rebuild(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)([_rebuild(part) for part in value])
+    if isinstance(value, str):
+        return sys.intern(str(value))
+    if value is None or isinstance(value, torch.Tensor | bool):
+        return value
+    if isinstance(value, int | float):
+        return int(value) if isinstance(value, int) else float(value)  # a numpy float is a float, but would not load
+    raise ValueError(f"a checkpoint holds tensors, numbers and text, not {type(value).__name__}")
 
 
 def _write(file: BinaryIO, value: Any) -> tuple[int, str]:
