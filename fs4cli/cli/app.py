@@ -4,6 +4,7 @@ No module here imports torch before a stage runs: help, status and mistakes answ
 """
 
 import inspect
+import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NoReturn
@@ -106,7 +107,7 @@ def _typed_command(words: list[str]) -> str:
 def _set_up_streams() -> None:
     """File names may hold bytes that are no UTF-8: show them escaped instead of failing."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 

@@ -29,4 +29,4 @@ def cluster(
         from fs4cli.stages.cluster import run_cluster
 
         result = run_cluster(project, settings, progress=progress, fresh=fresh)
-    session.report.show(result, paths=(project.stage("cluster"),), next_command="fs4 train")
+    session.report.show(result, paths=(project.stage("cluster"),), next_command=session.suggest("fs4 train"))

@@ -37,4 +37,4 @@ def ingest(
         from fs4cli.stages.ingest import run_ingest
 
         result = run_ingest(project, settings, images=settings.images, progress=progress, fresh=fresh)
-    session.report.show(result, paths=(project.index,), next_command="fs4 train")
+    session.report.show(result, paths=(project.index,), next_command=session.suggest("fs4 train"))

@@ -40,4 +40,4 @@ def pretrain(
         from fs4cli.stages.pretrain import run_pretrain
 
         result = run_pretrain(project, settings, progress=progress, fresh=fresh)
-    session.report.show(result, paths=(project.pretrained,), next_command="fs4 train")
+    session.report.show(result, paths=(project.pretrained,), next_command=session.suggest("fs4 train"))

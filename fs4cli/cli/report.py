@@ -174,6 +174,7 @@ def as_plain(value: Any) -> Any:
         return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if hasattr(value, "tolist"):  # a numpy or torch array or scalar
-        return as_plain(value.tolist())
+    to_list = getattr(value, "tolist", None)  # a numpy or torch array or scalar
+    if callable(to_list):
+        return as_plain(to_list())
     return as_plain(str(value))

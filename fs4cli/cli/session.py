@@ -1,6 +1,7 @@
 """What a command works with: its project and settings, who watches it, what it says and with which code it ends."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -108,6 +109,11 @@ class Session:
     def settings(self, project: Project | None, options: Options | None = None) -> Settings:
         """The settings; see `load`."""
         return self.load(project, options).settings
+
+    def suggest(self, command: str) -> str:
+        """A command to type next, for the same project."""
+        named = self.shared.project
+        return f"{command} -C {shlex.quote(str(named))}" if named is not None else command
 
     @contextmanager
     def writing(self, project: Project) -> Iterator[Watch]:

@@ -27,7 +27,8 @@ def status(
     found = status_of(project, session.settings(project))
     session.report.show(found)
     if not session.report.as_json:
-        session.report.write("\n".join(status_lines(found)) + "\n")
+        lines = [*status_lines(found), f"next: {session.suggest(found.next_command)}"]
+        session.report.write("\n".join(lines) + "\n")
     if check and found.stale:
         raise CheckError(f"stale: {', '.join(found.stale)}", hints=("`fs4 train` runs what is stale",))
 
@@ -39,35 +40,43 @@ def status_of(project: Project, settings: Settings) -> ProjectStatus:
 
 
 def status_lines(found: ProjectStatus) -> list[str]:
-    """The status as lines of text."""
+    """The status as lines of text, without the next command."""
     stages = {stage.stage: stage for stage in found.stages}
     lines = [f"project {os.path.basename(found.root)}{_images(stages['ingest'])}"]
     for stage in found.stages:
         if stage.state == "missing" and stage.stage in ("predict", "evaluate"):
             continue  # they need not be run, and leave no trace in the project when the masks go elsewhere
         lines.append(f"{stage.stage:<10}{stage.state:<9} {stage_line(stage)}".rstrip())
-        lines += [f"{'':<20}{reason}" for reason in stage.reasons[1:]]
+        lines += [f"{'':<20}{reason}" for reason in _reasons(stage)[1:]]
     if found.is_running and found.run is not None:
         lines.append(f"running: pid {found.run.pid} on {found.run.host} since {found.run.since}: {found.run.command}")
-    lines.append(f"next: {found.next_command}")
     return lines
 
 
 def stage_line(stage: StageStatus) -> str:
     """What there is to say of one stage, in a line."""
-    steps = _steps(stage)
     if stage.state == "missing":
         return "never ran"
     if stage.state == "done":
-        return duration(stage.seconds) if stage.seconds is not None else ""
+        steps = stage.summary.get("steps")
+        words = [duration(stage.seconds)] if stage.seconds is not None else []
+        return "   ".join([*words, f"{steps:,} steps"] if isinstance(steps, int) else words)
     if stage.state in ("stale", "damaged"):
-        return stage.reasons[0] if stage.reasons else ""
+        return _reasons(stage)[0]
+    steps = _steps(stage)
     if stage.state == "failed":
         resumes = f" ({steps})" if steps else ""
         return (stage.reasons[0] if stage.reasons else "") + resumes
     if stage.state == "stopped":
         return f"{steps}, goes on from there" if stage.step is not None else "starts again from its beginning"
     return steps
+
+
+def _reasons(stage: StageStatus) -> list[str]:
+    """Why a stage is stale: what changed, else which earlier stage is not done."""
+    if stage.reasons or not stage.waits_for:
+        return list(stage.reasons)
+    return [f"waits for {', '.join(stage.waits_for)}"]
 
 
 def _steps(stage: StageStatus) -> str:

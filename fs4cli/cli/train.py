@@ -12,6 +12,7 @@ from fs4cli.cli.status import stage_line, status_of
 from fs4cli.config import Settings
 from fs4cli.errors import ProjectError
 from fs4cli.project.project import Project
+from fs4cli.project.status import why_start_over
 
 NEW_PROJECT = "fs4-project"
 """Made in the current folder where there is no project anywhere."""
@@ -61,11 +62,13 @@ def train(
         return
     if fresh:
         session.confirm_removal([project.stage("train")], agreed=yes)
+    else:
+        _refuse_stale(project, settings)
     with session.writing(project) as progress:
         from fs4cli.pipeline import train_from_images
 
         result = train_from_images(project, settings, images=settings.images, progress=progress, fresh=fresh)
-    session.report.show(result, paths=(project.model,), next_command="fs4 predict IMAGE -o mask.png")
+    session.report.show(result, paths=(project.model,), next_command=session.suggest("fs4 predict IMAGE -o mask.png"))
 
 
 def _new_project(session: Session, images: list[str], classes: int | None, dry_run: bool) -> Project:
@@ -78,6 +81,18 @@ def _new_project(session: Session, images: list[str], classes: int | None, dry_r
     except ProjectError as error:
         raise ProjectError(error.message, hints=("`fs4 init myproject` makes one elsewhere",)) from None
     return session.use_project(project)
+
+
+def _refuse_stale(project: Project, settings: Settings) -> None:
+    """A trained result that will not fit is refused now, not after the hours that the earlier stages take."""
+    stages = {stage.stage: stage for stage in status_of(project, settings).stages}
+    reasons = why_start_over("train", stages)
+    if reasons:
+        raise ProjectError(
+            f"train {'finished' if stages['train'].is_finished else 'stopped'} with other settings or inputs",
+            details=reasons,
+            hints=(f"`fs4 train --fresh` starts over and removes `{project.stage('train')}`", "or undo the change"),
+        )
 
 
 def _show_plan(session: Session, project: Project, settings: Settings) -> None:

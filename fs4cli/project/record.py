@@ -100,7 +100,9 @@ def read_record(project: Project, stage: str) -> Record | None:
     try:
         return Record(**values)
     except TypeError as error:
-        raise ProjectError(f"`{path}` is not a record: {error}", hints=(f"delete the folder `{path.parent}`",)) from None
+        raise ProjectError(
+            f"`{path}` is not a record: {error}", hints=(f"delete the folder `{path.parent}`",)
+        ) from None
 
 
 def find_changes(

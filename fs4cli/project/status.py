@@ -5,7 +5,7 @@ small files: it answers at once, also while a stage runs.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ class StageStatus:
         state: `missing` never ran; `running` now; `stopped` goes on with the same command; `failed` stopped with an
             error; `stale` does not fit what it was made from any more; `damaged` cannot be read.
         reasons: Why it is stale, failed or damaged, a line each.
+        waits_for: Earlier stages that are not done: what it was made from is being made again.
         step: Of the newest checkpoint of a stage that is not done; None if there is none.
         steps: Steps in all, where known.
         seconds: How long a finished stage took, from its first start to its end.
@@ -40,6 +41,7 @@ class StageStatus:
     stage: str
     state: State
     reasons: tuple[str, ...] = ()
+    waits_for: tuple[str, ...] = ()
     step: int | None = None
     steps: int | None = None
     seconds: float | None = None
@@ -56,7 +58,7 @@ class ProjectStatus:
         stages: Every stage in order.
         run: Who writes now, or who wrote last.
         is_running: Somebody writes now.
-        next_command: What to type next.
+        next_command: What to type next, without naming the project.
     """
 
     root: str
@@ -89,6 +91,20 @@ def read_status(project: Project, settings: StageSettings, *, has_images: bool =
     return ProjectStatus(str(project.root), stages, run, running, _next_command(found, running, has_images))
 
 
+def why_start_over(stage: str, found: Mapping[str, StageStatus]) -> tuple[str, ...]:
+    """Why what a stage made, or began, cannot be kept, a line a reason; empty if it can.
+
+    Args:
+        stage: Its name.
+        found: The status of every stage by name. A stale stage that this one stands on is going to change.
+    """
+    own = found[stage]
+    if own.state != "stale":
+        return ()
+    upstream = [found[name] for name in own.waits_for if found[name].state == "stale"]
+    return own.reasons or tuple(f"{one.stage}: {reason}" for one in upstream for reason in one.reasons)
+
+
 def _read_stage(
     project: Project,
     stage: str,
@@ -105,41 +121,35 @@ def _read_stage(
         return StageStatus(stage, "damaged", (error.message,))
     if record is None:
         return StageStatus(stage, "missing")
-    reasons = _find_reasons(stage, record, settings, before, records)
+    reasons = _find_reasons(stage, record, settings, records)
+    waits_for = tuple(needed for needed in NEEDS[stage] if before[needed].state not in ("done", "running"))
+    found = StageStatus(stage, "stopped", reasons, waits_for, summary=dict(record.summary))
     if record.state == "done":
-        state = "stale" if reasons else "done"
-        return StageStatus(
-            stage, state, reasons, seconds=_seconds(record), summary=dict(record.summary), is_finished=True
-        )
-    step, steps = _newest_step(project, stage), _steps(record)
+        state = "stale" if reasons or waits_for else "done"
+        return replace(found, state=state, seconds=_seconds(record), is_finished=True)
+    found = replace(found, step=_newest_step(project, stage), steps=_steps(record))
     if running and run is not None and run.stage in ("", stage):
-        return StageStatus(stage, "running", (), step, steps, summary=dict(record.summary))
-    if reasons:
-        return StageStatus(stage, "stale", reasons, step, steps, summary=dict(record.summary))
+        return replace(found, state="running", reasons=(), waits_for=())
+    if reasons or waits_for:
+        return replace(found, state="stale")
     if run is not None and run.outcome == "failed" and run.stage == stage:
-        return StageStatus(stage, "failed", (run.message,), step, steps, summary=dict(record.summary))
-    return StageStatus(stage, "stopped", (), step, steps, summary=dict(record.summary))
+        return replace(found, state="failed", reasons=(run.message,))
+    return found
 
 
 def _find_reasons(
     stage: str,
     record: Record,
     settings: tuple[Mapping[str, Any], Collection[str]],
-    before: Mapping[str, StageStatus],
     records: Mapping[str, Record | None],
 ) -> tuple[str, ...]:
     values, explicit = settings
-    inputs, reasons = {}, []
+    inputs = {}
     for needed in NEEDS[stage]:
         source = records[needed]
         if source is not None and source.state == "done":
             inputs[needed] = source.fingerprint
-    reasons = find_changes(record, settings=dict(values), explicit=explicit, inputs=inputs)
-    changed = any("the result of" in reason for reason in reasons)
-    for needed in NEEDS[stage]:
-        if before[needed].state != "done" and not changed:
-            reasons.append(f"{needed} is {before[needed].state}")
-    return tuple(reasons)
+    return tuple(find_changes(record, settings=dict(values), explicit=explicit, inputs=inputs))
 
 
 def _newest_step(project: Project, stage: str) -> int | None:
@@ -170,18 +180,14 @@ def _seconds(record: Record) -> float | None:
 
 def _next_command(found: Mapping[str, StageStatus], running: bool, has_images: bool) -> str:
     if running:
-        return "wait for the run to end, or stop it: it saves and can be resumed"
+        return "fs4 status"
     damaged = next((stage for stage in _JOB if found[stage].state == "damaged"), None)
     if damaged is not None:
         return f"fs4 {damaged} --fresh"
     if found["ingest"].state == "missing" and not has_images:
         return "fs4 train --images DIR"
-    if any(found[stage].state != "done" for stage in _JOB[:3]) or found["train"].state in (
-        "missing",
-        "stopped",
-        "failed",
-    ):
-        return "fs4 train"
-    if found["train"].state == "stale":
+    if why_start_over("train", found):
         return "fs4 train --fresh"
+    if any(found[stage].state != "done" for stage in _JOB):
+        return "fs4 train"
     return "fs4 predict IMAGE -o mask.png"

@@ -86,17 +86,9 @@ def load_settings(
 
 
 def _from_file(path: Path) -> dict[str, _Choice]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(SIZE_LIMIT + 1)
-        text = data.decode("utf-8-sig")
-    except FileNotFoundError:
+    text = _read_text(path)
+    if text is None:
         return {}
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ConfigError(f"`{path.name}` is not UTF-8 text (line {line})", hints=("save it as UTF-8",)) from None
-    except OSError as error:
-        raise ResourceError(f"cannot read `{path}`: {os.strerror(error.errno or 0).lower()}") from None
     chosen = {}
     for entry in parse_mapping(text, source=path.name):
         origin = f"{path.name} line {entry.line}"
@@ -105,6 +97,21 @@ def _from_file(path: Path) -> dict[str, _Choice]:
         _check_key(entry.key, origin)
         chosen[entry.key] = _Choice(_absolute(entry.key, _from_entry(entry, origin), path.parent), origin)
     return chosen
+
+
+def _read_text(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            data = file.read(SIZE_LIMIT + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ResourceError(f"cannot read `{path}`: {os.strerror(error.errno or 0).lower()}") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigError(f"`{path.name}` is not UTF-8 text (line {line})", hints=("save it as UTF-8",)) from None
 
 
 def _from_environment(environment: Mapping[str, str], folder: Path) -> dict[str, _Choice]:
