@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from fs4cli.clustering.pixels import PixelClusters, PixelMaps, fit_pixel_clusters
+
+
+def draw_halves(random, count=6):
+    """Left half green, right half grey, both noisy."""
+    maps = []
+    for _ in range(count):
+        cues = random.normal(0, 3, (20, 24, 9)).astype(np.float32)
+        cues[..., 0] += 50
+        cues[:, :12, 1] -= 40
+        maps.append(PixelMaps(np.zeros((20, 24, 0), np.float32), cues))
+    return maps
+
+
+def test_two_colours_become_two_clusters(random):
+    maps = draw_halves(random)
+    mask = fit_pixel_clusters(maps, 2, seed=0).assign(maps[0]).argmax(2)
+
+    left, right = mask[:, :10], mask[:, 14:]
+    assert (left == left[0, 0]).all() and (right == right[0, 0]).all()
+    assert left[0, 0] != right[0, 0]
+
+
+def test_shares_of_a_pixel_sum_to_one(random):
+    maps = draw_halves(random)
+    shares = fit_pixel_clusters(maps, 3, seed=0).assign(maps[0])
+
+    assert shares.shape == (20, 24, 3)
+    np.testing.assert_allclose(shares.sum(2), 1, atol=1e-5)
+
+
+def test_saved_and_loaded_clusters_assign_the_same_to_the_last_bit(random, tmp_path):
+    maps = draw_halves(random)
+    clusters = fit_pixel_clusters(maps, 3, seed=0)
+    np.savez(tmp_path / "clusters.npz", **clusters.arrays())
+    with np.load(tmp_path / "clusters.npz", allow_pickle=False) as arrays:
+        loaded = PixelClusters.from_arrays(dict(arrays))
+
+    np.testing.assert_array_equal(loaded.assign(maps[1]), clusters.assign(maps[1]))
+    assert loaded.summary == clusters.summary
+
+
+def test_the_same_seed_finds_the_same_clusters(random):
+    maps = draw_halves(random)
+    first, second = (fit_pixel_clusters(maps, 3, seed=5).assign(maps[2]) for _ in range(2))
+
+    np.testing.assert_array_equal(first, second)
+
+
+def test_more_classes_than_pixels_are_refused():
+    maps = [PixelMaps(np.zeros((2, 2, 0), np.float32), np.zeros((2, 2, 9), np.float32))]
+    with pytest.raises(ValueError, match="5 clusters"):
+        fit_pixel_clusters(maps, 5, seed=0)
