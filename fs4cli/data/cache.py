@@ -121,6 +121,22 @@ def read_header(folder: Path) -> dict[str, Any] | None:
     return header
 
 
+def is_untouched(folder: Path, *, short_side: int, rules: int) -> bool:
+    """Whether the finished cache fits these settings and its shards look as they did when they were written."""
+    try:
+        header = read_header(folder)
+        if header is None or (header["short_side"], header["rules"]) != (short_side, rules):
+            return False
+        ImageCache.open(folder)
+        for name in header["shards"]:
+            path = folder / name
+            if path.stat().st_mtime_ns != read_json(path.with_suffix(".json"))["modified"]:
+                return False
+    except (ProjectError, FileNotFoundError, KeyError, TypeError):
+        return False
+    return True
+
+
 def shard_name(number: int) -> str:
     """The file name of a shard's pixels."""
     return f"shard-{number:06d}.bin"

@@ -4,13 +4,14 @@ What the finder knows and what the reader says go in; an `ImageEntry` without it
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 
 from fs4cli.data.formats import IMAGE_SUFFIXES
 from fs4cli.data.images import RULES
 from fs4cli.data.index import ImageEntry
 from fs4cli.data.reader import Reading
-from fs4cli.data.sources import FoundFile
+from fs4cli.data.sources import FoundFile, FoundFiles
 
 
 def make_entry(file: FoundFile, reading: Reading) -> ImageEntry:
@@ -51,6 +52,22 @@ def is_unchanged(entry: ImageEntry, file: FoundFile) -> bool:
         and not file.problem
         and (entry.bytes, entry.modified) == (file.bytes, file.modified)
     )
+
+
+def all_unchanged(known: Mapping[str, ImageEntry], found: FoundFiles) -> bool:
+    """Whether the very same files were found again, in the same order, all as they were."""
+    held = [entry for entry in known.values() if entry.state != "gone"]
+    return len(held) == len(found) and all(
+        (entry.root, entry.path) == (file.root, file.path) and is_unchanged(entry, file)
+        for entry, file in zip(held, found, strict=True)
+    )
+
+
+def doubt_refusals(known: Mapping[str, ImageEntry]) -> dict[str, ImageEntry]:
+    """The same records, but those of bad files hold no longer: the limits may have changed."""
+    return {
+        place: replace(entry, is_lasting=False) if entry.state == "bad" else entry for place, entry in known.items()
+    }
 
 
 def _refuse(file: FoundFile, reading: Reading) -> ImageEntry:

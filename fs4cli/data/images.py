@@ -101,9 +101,7 @@ def read_file(path: Path, *, max_pixels: int = MAX_PIXELS) -> bytes:
             head = file.read(HEAD_BYTES)
             recognize_format(head)
             if status.st_size > 16 * max_pixels + 64 * 1024 * 1024:  # 16-bit RGBA, stored twice over
-                raise UnreadableImage(
-                    f"file too large: {status.st_size:,} bytes for at most {max_pixels:,} pixels", is_lasting=False
-                )
+                raise UnreadableImage(f"file too large: {status.st_size:,} bytes for at most {max_pixels:,} pixels")
             return head + file.read()
     except FileNotFoundError:
         raise UnreadableImage("file not found", is_lasting=False) from None

@@ -5,12 +5,14 @@ CSV with one line an entry, whatever the file names hold: what cannot be printed
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fs4cli.data.index import ImageEntry
 from fs4cli.data.near_duplicates import NearDuplicate
-from fs4cli.data.sources import show_path
+from fs4cli.data.sources import FoundFiles, show_path
+from fs4cli.errors import InputError
 from fs4cli.files import write_text
 
 
@@ -46,6 +48,48 @@ def write_near_duplicates(path: Path, entries: Sequence[ImageEntry], found: Iter
 def kind_of(reason: str) -> str:
     """The kind of a reason: what stands before its colon."""
     return reason.split(":", 1)[0]
+
+
+def count_reasons(entries: Iterable[ImageEntry]) -> dict[str, int]:
+    """How many bad entries there are by kind of reason, the commonest first."""
+    return dict(Counter(kind_of(entry.reason) for entry in entries if entry.state == "bad").most_common())
+
+
+def judge_share(
+    entries: Sequence[ImageEntry], sources: Sequence[str], *, largest: float, hints: tuple[str, ...]
+) -> None:
+    """Refuse to go on without any image, or with too large a share of bad ones.
+
+    Args:
+        entries: Of all files.
+        sources: Where they were looked for.
+        largest: Share of the images, good and bad, that may be bad.
+        hints: What a user can do about it.
+
+    Raises:
+        InputError: Says how many there are by kind of reason.
+    """
+    bad = sum(entry.state == "bad" for entry in entries)
+    good = sum(entry.has_picture for entry in entries)
+    counts = ", ".join(f"{count:,} {reason}" for reason, count in count_reasons(entries).items())
+    if not good:
+        looked = f"looked at {len(entries):,} files" + (f": {counts}" if counts else "")
+        raise InputError(f"no readable images in {_name(sources)}", details=(looked,), hints=hints[:1] if bad else ())
+    if bad > largest * (good + bad):
+        raise InputError(
+            f"{bad:,} of {good + bad:,} images in {_name(sources)} cannot be read", details=(counts,), hints=hints
+        )
+
+
+def refuse_nothing(sources: Sequence[str], found: FoundFiles) -> InputError:
+    """The error for sources without a single file to look at."""
+    details = [f"{found.passed_over:,} files are hidden or do not match the pattern"] if found.passed_over else []
+    details += [f"`{show_path(folder)}` may not be listed" for folder in found.unreadable_folders]
+    return InputError(f"no files in {_name(sources)}", details=tuple(details), hints=("check the path",))
+
+
+def _name(sources: Sequence[str]) -> str:
+    return ", ".join(f"`{show_path(source)}`" for source in sources)
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:

@@ -23,7 +23,7 @@ class UnreadableImage(InputError):
     Args:
         reason: Why, in a few words; what comes before a colon is the kind of reason.
         is_image: False if the content is no image at all (text, an archive), whatever its name says.
-        is_lasting: False if the same file may be readable next time: a permission, a limit, a decoder was missing.
+        is_lasting: False if the same file may be readable next time: a permission or a decoder was missing.
     """
 
     def __init__(self, reason: str, *, is_image: bool = True, is_lasting: bool = True):
@@ -55,8 +55,7 @@ def check_size(height: int, width: int, max_pixels: int) -> None:
     if height * width > max_pixels:
         millions = height * width / 1e6
         raise UnreadableImage(
-            f"too many pixels: {height} x {width} is {millions:,.0f} million, the limit {max_pixels / 1e6:,.0f} million",
-            is_lasting=False,  # the limit may be raised
+            f"too many pixels: {height} x {width} is {millions:,.0f} million, the limit {max_pixels / 1e6:,.0f} million"
         )
     if max(height, width) > LONGEST_SHAPE * min(height, width):
         raise UnreadableImage(f"too thin: {height} x {width}, at most {LONGEST_SHAPE} times as long as wide")

@@ -241,19 +241,3 @@ class ShardWriter:
 def _shard_files(numbers: Iterable[int]) -> set[str]:
     names = {shard_name(number) for number in numbers}
     return names | {name.replace(".bin", ".json") for name in names}
-
-
-def is_untouched(folder: Path, *, short_side: int, rules: int) -> bool:
-    """Whether the finished cache fits these settings and its shards look as they did when they were written."""
-    try:
-        header = read_header(folder)
-        if header is None or (header["short_side"], header["rules"]) != (short_side, rules):
-            return False
-        ImageCache.open(folder)
-        for name in header["shards"]:
-            path = folder / name
-            if path.stat().st_mtime_ns != read_json(path.with_suffix(".json"))["modified"]:
-                return False
-    except (ProjectError, FileNotFoundError, KeyError, TypeError):
-        return False
-    return True

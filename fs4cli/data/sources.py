@@ -8,7 +8,7 @@ import fnmatch
 import glob
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from fs4cli.data.formats import HEAD_BYTES, recognize_content
@@ -63,7 +63,7 @@ class FoundFiles:
         return len(self.files)
 
 
-def find_images(sources: Sequence[str], pattern: str = "*") -> FoundFiles:
+def find_images(sources: Sequence[str], pattern: str = "*", *, except_folders: Collection[str] = ()) -> FoundFiles:
     """Find the files behind the sources; what they hold is not looked at.
 
     A source is a folder (all below it), a file, a glob (`**` for any folders; what it matches is taken as if given), or
@@ -72,20 +72,22 @@ def find_images(sources: Sequence[str], pattern: str = "*") -> FoundFiles:
 
     Args:
         sources: Absolute paths.
-        pattern: Of file names, such as `*.jpg`; upper and lower case are the same.
+        pattern: Of the names of files found in folders, such as `*.jpg`; upper and lower case are the same.
+        except_folders: Absolute paths that are not entered where they lie below a source.
 
     Raises:
         InputError: A source does not exist, or a glob matches nothing.
     """
-    search = _Search(pattern.lower())
+    search = _Search(pattern.lower(), {os.path.realpath(folder) for folder in except_folders})
     for source in sources:
         search.take(os.path.abspath(source))
     return search.result()
 
 
 class _Search:
-    def __init__(self, pattern: str):
+    def __init__(self, pattern: str, except_folders: set[str]):
         self.pattern = pattern
+        self.except_folders = except_folders
         self.passed_over = 0
         self.unreadable: list[str] = []
         self.roots: dict[str, int] = {}
@@ -136,7 +138,7 @@ class _Search:
             while folders:
                 folder = folders.pop()
                 real = os.path.realpath(os.path.join(root, folder))
-                if real in self.walked:
+                if real in self.walked or (folder != start and real in self.except_folders):
                     continue
                 self.walked.add(real)
                 inner: list[str] = []

@@ -35,6 +35,7 @@ class Survey:
         unread: The files still to be read, in order.
         gone: Records of files that are no longer there.
         new, changed, lost: How many files are new, changed and newly gone since the last pass.
+        passed_over: How many files the finder left.
     """
 
     def __init__(self, found: FoundFiles, known: dict[str, ImageEntry], shards: ShardWriter, *, max_pixels: int):
@@ -56,6 +57,7 @@ class Survey:
         self.lost = sum(known[entry.place].state != "gone" for entry in self.gone)
         self.new = sum(file.place not in known or known[file.place].state == "gone" for file in found)
         self.changed = 0
+        self.passed_over = found.passed_over
 
     @property
     def is_read(self) -> bool:

@@ -15,21 +15,28 @@ from pathlib import Path
 import PIL
 
 from fs4cli.config import IngestSettings, Settings, stage_settings, with_values
-from fs4cli.data.entries import is_unchanged
+from fs4cli.data.cache import is_untouched
+from fs4cli.data.entries import all_unchanged, doubt_refusals
 from fs4cli.data.images import RULES
 from fs4cli.data.index import ImageEntry, settle_entries, write_index
 from fs4cli.data.journal import Journal, read_known
 from fs4cli.data.near_duplicates import find_near_duplicates
-from fs4cli.data.quarantine import kind_of, write_near_duplicates, write_quarantine
+from fs4cli.data.quarantine import (
+    count_reasons,
+    judge_share,
+    refuse_nothing,
+    write_near_duplicates,
+    write_quarantine,
+)
 from fs4cli.data.readers import ReaderPool
-from fs4cli.data.shards import ShardWriter, is_untouched
-from fs4cli.data.sources import FoundFiles, find_images, show_path
-from fs4cli.data.survey import Survey, find_gone
-from fs4cli.errors import ConfigError, InputError, Interrupted, ResourceError
+from fs4cli.data.shards import ShardWriter
+from fs4cli.data.sources import FoundFiles, find_images
+from fs4cli.data.survey import Survey
+from fs4cli.errors import ConfigError, Interrupted, ResourceError
 from fs4cli.files import hash_value
 from fs4cli.planning import keep_earlier_choices
 from fs4cli.progress import Progress
-from fs4cli.project.project import Project
+from fs4cli.project.project import STAGES, Project
 from fs4cli.project.record import Record, finish_record, read_record, start_record, write_record
 
 SPARE_BYTES = 64 * 1024 * 1024
@@ -87,27 +94,44 @@ def run_ingest(
     """
     if images:
         settings = with_values(settings, {"images": tuple(images)})
-    if fresh and project.stage("ingest").exists():
-        shutil.rmtree(project.stage("ingest"))
     before = read_record(project, "ingest")
     if before is not None:
-        settings = keep_earlier_choices(settings, "ingest", before)
+        settings = _keep_choices(settings, before, fresh=fresh)
     sources = _absolute_sources(project, settings)
-    found = find_images(sources, settings.ingest.pattern)
-    known = read_known(project.index, _journal_path(project), progress.warn)
+    short_side = settings.ingest.cache_size
+    own = [str(project.root), *(str(project.stage(stage)) for stage in STAGES)]
+    found = find_images(sources, settings.ingest.pattern, except_folders=own)
+    if not found.files:
+        raise refuse_nothing(sources, found)
+    if fresh and project.stage("ingest").exists():
+        project.record("ingest").unlink(missing_ok=True)  # first of all: what is half removed must not pass for done
+        shutil.rmtree(project.stage("ingest"))
+        before = None
     record = _start(settings)
-    if before is not None and _is_current(project, settings.ingest, record, before, found, known):
+    known = read_known(project.index, _journal_path(project), progress.warn)
+    if before is not None and hash_value(before.settings) != hash_value(record.settings):
+        known = doubt_refusals(known)  # another limit may let them in
+    if before is not None and _is_current(project, record, before, found, known, short_side):
         progress.say(f"ingest: nothing new among {len(found):,} files")
         return _make_result(project, before, new=0, changed=0, gone=0)
     write_record(project, record)  # `running`: until the end no stage takes what lies there for whole
-    shards = ShardWriter(project.cache, short_side=settings.ingest.cache_size, rules=RULES)
+    shards = ShardWriter(project.cache, short_side=short_side, rules=RULES)
     survey = Survey(found, known, shards, max_pixels=settings.ingest.max_pixels)
     if survey.unread:
         _read_images(project, settings, survey, progress)
     entries = settle_entries(survey.entries)
     write_quarantine(project.quarantine, entries, folders=found.unreadable_folders)
-    _judge(project, settings.ingest, entries, sources)
-    record = _finish(project, settings.ingest, record, entries, survey, shards, passed_over=found.passed_over)
+    largest = settings.ingest.max_bad_share
+    judge_share(
+        entries,
+        sources,
+        largest=largest,
+        hints=(
+            f"`{project.quarantine}` lists them",
+            f"to go on without them, raise `ingest.max_bad_share: {largest:g}`",
+        ),
+    )
+    record = _finish(project, settings.ingest, record, entries, survey, shards)
     result = _make_result(project, record, new=survey.new, changed=survey.changed, gone=survey.lost)
     _tell(result, entries, progress)
     return result
@@ -156,8 +180,6 @@ def _finish(
     entries: list[ImageEntry],
     survey: Survey,
     shards: ShardWriter,
-    *,
-    passed_over: int,
 ) -> Record:
     """Write the index, the cache's table, the lists and, last of all, the record."""
     images = [entry for entry in entries if entry.state == "ok"]
@@ -178,8 +200,8 @@ def _finish(
             "duplicates": states["duplicate"],
             "near_duplicates": len(near),
             "bad": states["bad"],
-            "reasons": _count_reasons(entries),
-            "skipped": states["skipped"] + passed_over,
+            "reasons": count_reasons(entries),
+            "skipped": states["skipped"] + survey.passed_over,
             "cache_bytes": cache.bytes,
         },
     )
@@ -189,44 +211,11 @@ def _finish(
 
 
 def _is_current(
-    project: Project,
-    ingest: IngestSettings,
-    record: Record,
-    before: Record,
-    found: FoundFiles,
-    known: dict[str, ImageEntry],
+    project: Project, record: Record, before: Record, found: FoundFiles, known: dict[str, ImageEntry], short_side: int
 ) -> bool:
     """Whether the last result is whole and nothing of what it was made from has changed since."""
-    if before.state != "done" or hash_value(before.settings) != hash_value(record.settings):
-        return False
-    held = [entry for entry in known.values() if entry.state != "gone"]
-    if [(entry.root, entry.path) for entry in held] != [(file.root, file.path) for file in found]:
-        return False
-    if not all(is_unchanged(entry, file) for entry, file in zip(held, found, strict=True)):
-        return False
-    return is_untouched(project.cache, short_side=ingest.cache_size, rules=RULES)
-
-
-def _judge(project: Project, ingest: IngestSettings, entries: list[ImageEntry], sources: Sequence[str]) -> None:
-    """Refuse to go on with no image, or with too few of those there are.
-
-    Raises:
-        InputError: Says how many files there were, and what is wrong with them.
-    """
-    shown = ", ".join(f"`{show_path(source)}`" for source in sources)
-    details = f"`{project.quarantine}` lists them"
-    bad = sum(entry.state == "bad" for entry in entries)
-    good = sum(entry.has_picture for entry in entries)
-    counts = ", ".join(f"{count:,} {reason}" for reason, count in _count_reasons(entries).items())
-    if not good:
-        looked = f"looked at {len(entries):,} files" + (f": {counts}" if counts else "")
-        raise InputError(f"no readable images in {shown}", details=(looked,), hints=(details,) if bad else ())
-    if bad > ingest.max_bad_share * (good + bad):
-        raise InputError(
-            f"{bad:,} of {good + bad:,} images in {shown} cannot be read",
-            details=(counts,),
-            hints=(details, f"or allow more than `ingest.max_bad_share: {ingest.max_bad_share:g}`"),
-        )
+    is_same = before.state == "done" and hash_value(before.settings) == hash_value(record.settings)
+    return is_same and all_unchanged(known, found) and is_untouched(project.cache, short_side=short_side, rules=RULES)
 
 
 def _tell(result: IngestResult, entries: list[ImageEntry], progress: Progress) -> None:
@@ -235,17 +224,21 @@ def _tell(result: IngestResult, entries: list[ImageEntry], progress: Progress) -
         f" {result.duplicates:,} duplicates left out, {result.near_duplicates:,} look alike,"
         f" cache {_show_bytes(result.cache_bytes)}"
     )
-    done = Counter(
-        "EXIF turn" if step.startswith("EXIF") else step
-        for entry in entries
-        if entry.has_picture
-        for step in entry.conversions
-    )
+    done = Counter(step.split(" turn ")[0] for entry in entries if entry.has_picture for step in entry.conversions)
     if done:
         progress.say("ingest: converted " + ", ".join(f"{count:,} {step}" for step, count in done.most_common()))
     if result.bad:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.reasons.items())
         progress.warn(f"{result.bad:,} files are left out ({reasons}): see `{result.quarantine}`")
+
+
+def _keep_choices(settings: Settings, before: Record, *, fresh: bool) -> Settings:
+    """What an earlier run was given holds on; starting over, that is only where the images are."""
+    if not fresh:
+        return keep_earlier_choices(settings, "ingest", before)
+    if "images" in stage_settings(settings, "ingest")[1]:
+        return settings
+    return with_values(settings, {"images": tuple(before.settings.get("images", ()))})
 
 
 def _start(settings: Settings) -> Record:
@@ -272,10 +265,6 @@ def _absolute_sources(project: Project, settings: Settings) -> list[str]:
             hints=("give them once: `fs4 ingest --images DIR`", f"or set `images` in `{project.settings_path}`"),
         )
     return [os.path.abspath(os.path.join(project.root, os.path.expanduser(source))) for source in settings.images]
-
-
-def _count_reasons(entries: list[ImageEntry]) -> dict[str, int]:
-    return dict(Counter(kind_of(entry.reason) for entry in entries if entry.state == "bad").most_common())
 
 
 def _count_workers(settings: Settings) -> int:
