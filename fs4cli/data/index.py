@@ -7,6 +7,7 @@ state `ok` are learned from.
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -135,3 +136,9 @@ def settle_entries(entries: Sequence[ImageEntry]) -> list[ImageEntry]:
             entry = replace(entry, state="ok" if is_first else "duplicate", reason=reason)
         settled.append(replace(entry, image_id=image_id))
     return settled
+
+
+def count_conversions(entries: Iterable[ImageEntry]) -> dict[str, int]:
+    """How many pictures took each conversion, the commonest first; all EXIF turns count as one."""
+    steps = (step for entry in entries if entry.has_picture for step in entry.conversions)
+    return dict(Counter("EXIF turn" if step.startswith("EXIF") else step for step in steps).most_common())

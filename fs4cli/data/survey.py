@@ -4,6 +4,7 @@ The finder's files, the records of the last pass and the cache's shards go in; r
 with the pixels of every readable image in the shards.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from fs4cli.errors import ResourceError
 
 SAMPLE = 64
 """So many files, evenly spaced, tell beforehand how much room the pixels take."""
+SPARE_BYTES = 64 * 1024 * 1024
+"""Left free on the disk in any case."""
 
 
 class Survey:
@@ -68,6 +71,29 @@ class Survey:
     def entries(self) -> list[ImageEntry]:
         """The records of all files read so far, in order, without ids."""
         return [self._entries[file.place] for file in self._found if file.place in self._entries]
+
+    def check_room(
+        self,
+        pool: ReaderPool,
+        folder: Path,
+        *,
+        short_side: int,
+        hints: tuple[str, ...],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        """Refuse to start where the pixels of the unread files will not fit on the disk of `folder`.
+
+        Raises:
+            ResourceError: Says how much they need and how much there is.
+        """
+        needed = self.estimate_bytes(pool, short_side=short_side, should_stop=should_stop)
+        free = shutil.disk_usage(folder).free
+        if needed + SPARE_BYTES > free:
+            raise ResourceError(
+                f"the decoded copies of {len(self.unread):,} images need about {show_bytes(needed)},"
+                f" the disk of `{folder}` has {show_bytes(free)} free",
+                hints=hints,
+            )
 
     def estimate_bytes(self, pool: ReaderPool, *, short_side: int, should_stop: Callable[[], bool]) -> int:
         """What the pixels of the unread files will take on the disk, from the headers of a sample of them."""
@@ -134,3 +160,8 @@ def find_gone(found: FoundFiles, known: dict[str, ImageEntry]) -> list[ImageEntr
         for place, entry in known.items()
         if place not in places
     ]
+
+
+def show_bytes(count: int) -> str:
+    """A size in words."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"

@@ -18,7 +18,7 @@ from fs4cli.config import IngestSettings, Settings, stage_settings, with_values
 from fs4cli.data.cache import is_untouched
 from fs4cli.data.entries import all_unchanged, doubt_refusals
 from fs4cli.data.images import RULES
-from fs4cli.data.index import ImageEntry, settle_entries, write_index
+from fs4cli.data.index import ImageEntry, count_conversions, settle_entries, write_index
 from fs4cli.data.journal import Journal, read_known
 from fs4cli.data.near_duplicates import find_near_duplicates
 from fs4cli.data.quarantine import (
@@ -28,19 +28,16 @@ from fs4cli.data.quarantine import (
     write_near_duplicates,
     write_quarantine,
 )
-from fs4cli.data.readers import ReaderPool
+from fs4cli.data.readers import ReaderPool, count_cores
 from fs4cli.data.shards import ShardWriter
 from fs4cli.data.sources import FoundFiles, find_images
-from fs4cli.data.survey import Survey
-from fs4cli.errors import ConfigError, Interrupted, ResourceError
+from fs4cli.data.survey import Survey, show_bytes
+from fs4cli.errors import ConfigError, Interrupted
 from fs4cli.files import hash_value
 from fs4cli.planning import keep_earlier_choices
 from fs4cli.progress import Progress
 from fs4cli.project.project import STAGES, Project
 from fs4cli.project.record import Record, finish_record, read_record, start_record, write_record
-
-SPARE_BYTES = 64 * 1024 * 1024
-"""Left free on the disk in any case."""
 
 
 @dataclass(frozen=True)
@@ -122,15 +119,8 @@ def run_ingest(
     entries = settle_entries(survey.entries)
     write_quarantine(project.quarantine, entries, folders=found.unreadable_folders)
     largest = settings.ingest.max_bad_share
-    judge_share(
-        entries,
-        sources,
-        largest=largest,
-        hints=(
-            f"`{project.quarantine}` lists them",
-            f"to go on without them, raise `ingest.max_bad_share: {largest:g}`",
-        ),
-    )
+    remedy = f"to go on without them, raise `ingest.max_bad_share: {largest:g}`"
+    judge_share(entries, sources, largest=largest, hints=(f"`{project.quarantine}` lists them", remedy))
     record = _finish(project, settings.ingest, record, entries, survey, shards)
     result = _make_result(project, record, new=survey.new, changed=survey.changed, gone=survey.lost)
     _tell(result, entries, progress)
@@ -145,19 +135,18 @@ def _read_images(project: Project, settings: Settings, survey: Survey, progress:
 
     ingest = settings.ingest
     with ReaderPool(
-        _count_workers(settings),
+        count_cores() if settings.workers == "auto" else settings.workers,
         max_pixels=ingest.max_pixels,
         seconds=ingest.decode_seconds,
         short_side=ingest.cache_size,
     ) as pool:
-        needed = survey.estimate_bytes(pool, short_side=ingest.cache_size, should_stop=should_stop)
-        free = shutil.disk_usage(project.stage("ingest")).free
-        if needed + SPARE_BYTES > free:
-            raise ResourceError(
-                f"the decoded copies of {len(survey.unread):,} images need about {_show_bytes(needed)},"
-                f" the disk of `{project.stage('ingest')}` has {_show_bytes(free)} free",
-                hints=("free some space", f"or make them smaller than `ingest.cache_size: {ingest.cache_size}`"),
-            )
+        survey.check_room(
+            pool,
+            project.stage("ingest"),
+            short_side=ingest.cache_size,
+            hints=("free some space", f"or make the copies smaller than `ingest.cache_size: {ingest.cache_size}`"),
+            should_stop=should_stop,
+        )
         done = len(survey.entries)
         with (
             progress.task("ingest", done + len(survey.unread), unit="images", done=done) as task,
@@ -222,11 +211,11 @@ def _tell(result: IngestResult, entries: list[ImageEntry], progress: Progress) -
     progress.say(
         f"ingest: {result.images:,} images ({result.new:,} new, {result.changed:,} changed, {result.gone:,} gone),"
         f" {result.duplicates:,} duplicates left out, {result.near_duplicates:,} look alike,"
-        f" cache {_show_bytes(result.cache_bytes)}"
+        f" cache {show_bytes(result.cache_bytes)}"
     )
-    done = Counter(step.split(" turn ")[0] for entry in entries if entry.has_picture for step in entry.conversions)
-    if done:
-        progress.say("ingest: converted " + ", ".join(f"{count:,} {step}" for step, count in done.most_common()))
+    if any(entry.conversions for entry in entries):
+        converted = ", ".join(f"{count:,} {step}" for step, count in count_conversions(entries).items())
+        progress.say(f"ingest: converted {converted}")
     if result.bad:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.reasons.items())
         progress.warn(f"{result.bad:,} files are left out ({reasons}): see `{result.quarantine}`")
@@ -267,15 +256,5 @@ def _absolute_sources(project: Project, settings: Settings) -> list[str]:
     return [os.path.abspath(os.path.join(project.root, os.path.expanduser(source))) for source in settings.images]
 
 
-def _count_workers(settings: Settings) -> int:
-    if settings.workers != "auto":
-        return max(1, settings.workers)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _journal_path(project: Project) -> Path:
     return project.stage("ingest") / "journal.jsonl"
-
-
-def _show_bytes(count: int) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
