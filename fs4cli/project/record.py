@@ -148,6 +148,8 @@ def read_inputs(project: Project, stage: str) -> dict[str, str]:
 
 
 def _show(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return str(list(value))  # JSON has made a list of what was a tuple
     return "nothing" if value is None else str(value)
 
 

@@ -45,13 +45,14 @@ def nearest_key(unknown: str) -> str | None:
     """
     keys = list(setting_fields())
     words = keys + list(section_names())
+    last = unknown.rpartition(".")[2]
+    same = [key for key in keys if key.rpartition(".")[2] == last]
+    if same:
+        return max(same, key=lambda key: difflib.SequenceMatcher(None, unknown, key).ratio())
     found = difflib.get_close_matches(unknown, words, n=1, cutoff=0.75)
     if found:
         return found[0]
-    last = unknown.rpartition(".")[2]
-    tails: dict[str, str] = {}
-    for key in keys:
-        tails.setdefault(key.rpartition(".")[2], key)
+    tails = {key.rpartition(".")[2]: key for key in keys}
     found = difflib.get_close_matches(last, list(tails), n=1, cutoff=0.75)
     if found:
         return tails[found[0]]

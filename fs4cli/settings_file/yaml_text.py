@@ -75,7 +75,7 @@ def parse_mapping(text: str, *, source: str) -> list[Entry]:
         ConfigError: No YAML, or YAML that settings have no use for; names the line.
     """
     root = _compose(text, source=source)
-    if root is None:
+    if root is None or (isinstance(root, yaml.ScalarNode) and _value(root, source) is None):
         return []
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError(f"`{source}` is not a list of settings", hints=("write lines like `classes: 27`",))
