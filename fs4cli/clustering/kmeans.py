@@ -61,6 +61,7 @@ def fit_kmeans(
         max_points_per_centroid=max(256, -(-count // clusters)),  # faiss silently subsamples beyond this
     )
     algorithm.train(np.ascontiguousarray(vectors), init_centroids=start)
+    assert algorithm.centroids is not None and algorithm.obj is not None, "train sets both"
     centroids = algorithm.centroids.reshape(clusters, width).copy()
     best = float(algorithm.obj[-1]) if len(algorithm.obj) else 0.0
     return KMeansResult(centroids, best / count)

@@ -5,10 +5,11 @@ nothing else, so a resumed run sees what an uninterrupted one would have seen, a
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +19,17 @@ from torch import Tensor
 
 _ORDER, _PLACES = 0, 1
 """What a draw is for: the last word of its key, so that no two draws share their numbers."""
+
+
+@runtime_checkable
+class Images(Protocol):
+    """Decoded images by position: a list, or a cache on disk."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> UInt8[np.ndarray, "H W 3"]:
+        """The image at that position."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,7 @@ class BatchSource:
         ValueError: There are no images, or a size is below 1.
     """
 
-    def __init__(self, cache: Sequence[np.ndarray], *, batch_size: int, window: tuple[int, int], seed: int):
+    def __init__(self, cache: Images, *, batch_size: int, window: tuple[int, int], seed: int):
         if len(cache) == 0:
             raise ValueError("a batch source needs at least one image")
         if batch_size < 1 or min(window) < 1:

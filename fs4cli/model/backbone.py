@@ -4,6 +4,8 @@ In: normalized images. Out: feature maps at strides 4, 8, 16 and 32 (a plain ViT
 resampled to the same four).
 """
 
+from typing import Any
+
 import timm
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -53,19 +55,23 @@ def build_backbone(name: str) -> Backbone:
             hints=(f"did you mean {', '.join(near)}?" if near else "name a timm model, such as resnet18",),
         )
     try:
-        network = timm.create_model(name, pretrained=False, features_only=True)
+        network = _create(name)
         reductions = [int(value) for value in network.feature_info.reduction()]
         if set(STRIDES) <= set(reductions):
             indices = tuple(reductions.index(stride) for stride in STRIDES)
-            network = timm.create_model(name, pretrained=False, features_only=True, out_indices=indices)
+            network = _create(name, out_indices=indices)
             return Backbone(network, tuple(network.feature_info.channels()), resample=False)
         extra = {"dynamic_img_size": True} if "vit" in name or "deit" in name else {}
-        network = timm.create_model(name, pretrained=False, features_only=True, **extra)
+        network = _create(name, **extra)
         count = len(network.feature_info.channels())
         indices = tuple(round(part * (count - 1) / 4) for part in (1, 2, 3, 4))
-        network = timm.create_model(name, pretrained=False, features_only=True, out_indices=indices, **extra)
+        network = _create(name, out_indices=indices, **extra)
         return Backbone(network, tuple(network.feature_info.channels()), resample=True)
     except (RuntimeError, TypeError, AttributeError, AssertionError) as error:
         raise ConfigError(
             f"`{name}` gives no feature maps: {error}", hints=("choose a model that has `features_only`, as resnet18",)
         ) from error
+
+
+def _create(name: str, **options: Any) -> Any:  # a module, with `feature_info` beside what torch knows of
+    return timm.create_model(name, pretrained=False, features_only=True, **options)

@@ -6,6 +6,7 @@ network works at. Nothing is augmented, nothing is cut off.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +22,15 @@ MULTIPLE = 32
 
 STRIDE = 4
 """Pixels of the shrunk image per feature."""
+
+
+@runtime_checkable
+class Images(Protocol):
+    """Decoded images by position: a list, or a cache on disk."""
+
+    def __getitem__(self, position: int, /) -> UInt8[np.ndarray, "H W 3"]:
+        """The image at that position."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ def shrink_image(pixels: UInt8[np.ndarray, "H W 3"], short_side: int) -> Float[T
 @torch.inference_mode()
 def extract_maps(
     network: Callable[[Tensor], Tensor],
-    images: Sequence[UInt8[np.ndarray, "H W 3"]],
+    images: Images,
     positions: Sequence[int],
     *,
     short_side: int,

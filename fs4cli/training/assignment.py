@@ -1,7 +1,7 @@
 """One round's assignment: the pseudo-label of every pixel of every training image, and what it says as a whole.
 
-In: a function from an image to soft assignments; the pyramid's labels. Out: label maps on disk, shares, health, and
-what pixels the cells of each pyramid label hold. Written whole: `round.json` comes last and says that the round is complete.
+In: soft assignments, image by image; the pyramid's labels. Out: label maps on disk, shares, health, and what pixels the
+cells of each pyramid label hold. Written whole: `round.json` comes last and says that the round is complete.
 """
 
 from collections.abc import Iterable
