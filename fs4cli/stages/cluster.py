@@ -19,7 +19,7 @@ from fs4cli.model.device import choose_device, choose_precision
 from fs4cli.model.extraction import extract_maps
 from fs4cli.model.network import load_network
 from fs4cli.model.pooling import pool_cells
-from fs4cli.planning import close_stage, open_stage, recorded_value
+from fs4cli.planning import close_stage, open_stage, recorded_value, whole
 from fs4cli.progress import Progress
 from fs4cli.project.project import Project
 from fs4cli.project.record import read_record
@@ -63,7 +63,8 @@ def run_cluster(project: Project, settings: Settings, *, progress: Progress, fre
         raise ValueError("cluster.clusters has not been planned")
     for (grid, store), clusters in zip(stores.items(), chosen.clusters, strict=True):
         cells = len(cache) * grid * grid
-        level = group_cells(store.array, min(int(clusters), cells), seed=settings.seed, balanced=chosen.balanced)
+        seed = opened.settings.seed
+        level = group_cells(store.array, min(whole(clusters), cells), seed=seed, balanced=chosen.balanced)
         for name, array in (("labels", level.labels), ("centroids", level.centroids)):
             path = store.path.with_name(f"{name}.npy")
             with write_atomic(path) as file:

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,7 +69,8 @@ def run_pretrain(project: Project, settings: Settings, *, progress: Progress, fr
     objective = _build_objective(opened.settings, cache).to(device)
     optimizer = build_optimizer(objective, learning_rate=opened.settings.pretrain.learning_rate, weight_decay=1e-2)
     chosen = opened.settings.pretrain
-    source = BatchSource(cache, batch_size=whole(chosen.batch_size), window=(cache.short_side,) * 2, seed=settings.seed)
+    side, seed = cache.short_side, opened.settings.seed
+    source = BatchSource(cache, batch_size=whole(chosen.batch_size), window=(side, side), seed=seed)
     opened = plan_budget(
         project,
         opened,
@@ -90,7 +92,7 @@ def run_pretrain(project: Project, settings: Settings, *, progress: Progress, fr
         metrics_path=project.metrics("pretrain"),
         progress=progress,
         name="pretrain",
-        seed=settings.seed,
+        seed=seed,
     )
     _save_network(project.pretrained, objective.teacher.network)
     summary = {
@@ -128,7 +130,7 @@ def _build_objective(settings: Settings, cache: ImageCache) -> Pretext:
 def _load_foreign(network: DenseNetwork, path: Path) -> None:
     """Start from somebody's own self-supervised weights for the backbone: a local file, nothing is downloaded."""
     try:
-        weights = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
+        weights: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
     except FileNotFoundError:
         raise InputError(f"there is no weights file `{path}`", hints=("check `pretrain.weights`",)) from None
     except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:

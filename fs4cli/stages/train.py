@@ -1,15 +1,15 @@
 """Pyramid pseudo-labels and pixels to a segmenter: rounds of assigning pixels and training on the assignment.
 
 In: the pretrained network, the pyramid's labels, the cache. Out: `model.safetensors` with its card. Each round assigns
-every pixel of every image to a cluster, then trains for a share of the steps; the first assignment comes from clustering
-pretrained features and cues, each later one from the segmenter that the round before made.
+every pixel of every image to a cluster, then trains for a share of the steps; the first assignment comes from
+clustering pixels, each later one from the segmenter that the round before made.
 
 Follows: FS^4's abstract: a "bootstrapped training scheme" of pixel clustering and assignments under pyramid guidance.
 Ours: what a round is, docs/method.md section 3.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -109,7 +109,7 @@ def run_train(project: Project, settings: Settings, *, progress: Progress, fresh
     summary = {
         "steps": whole(opened.settings.train.steps),
         "images": len(bench.cache),
-        "classes": settings.classes,
+        "classes": opened.settings.classes,
         "rounds": opened.settings.train.rounds,
         "health": last.health.as_dict(),
         "shares": [round(float(share), 4) for share in last.shares],
@@ -150,40 +150,58 @@ def _run_rounds(
     train = bench.settings.train
     steps, rounds = whole(train.steps), train.rounds
     optimizer = build_optimizer(objective, learning_rate=train.learning_rate, weight_decay=1e-2)
+    parts = []
+
+    def fit_round(number: int, assignment: Assignment) -> None:
+        _set_round(bench, objective, assignment)
+        result = fit(
+            objective,
+            optimizer,
+            batches=source,
+            steps=steps * number // rounds,
+            learning_rate=lambda step: learning_rate_at(step, steps, train.learning_rate),
+            device=bench.device,
+            precision=bench.precision,
+            checkpoints=CheckpointFolder(bench.project.checkpoints("train")),
+            checkpoint_every=train.checkpoint_every,
+            metrics_path=bench.project.metrics("train"),
+            progress=bench.progress,
+            name="train",
+            seed=bench.settings.seed,
+        )
+        parts.append(result)
+
     current = first
-    for number in range(1, rounds + 1):
-        following = read_assignment(_round(bench.project, number + 1)) if number < rounds else None
-        objective.set_round(current.label_maps, torch.from_numpy(current.shares).float(), guide_of(bench, current))
+    for number in range(1, rounds):
+        # an assignment that is there was made from a finished round, which need not be trained again
+        following = read_assignment(_round(bench.project, number + 1))
         if following is None:
-            result = fit(
-                objective,
-                optimizer,
-                batches=source,
-                steps=steps * number // rounds,
-                learning_rate=lambda step: learning_rate_at(step, steps, train.learning_rate),
-                device=bench.device,
-                precision=bench.precision,
-                checkpoints=CheckpointFolder(bench.project.checkpoints("train")),
-                checkpoint_every=train.checkpoint_every,
-                metrics_path=bench.project.metrics("train"),
-                progress=bench.progress,
-                name="train",
-                seed=bench.settings.seed,
-            )
-        if number == rounds:
-            return result, current
-        following = following or _assign_by_segmenter(bench, objective.average, number + 1)
+            fit_round(number, current)
+            following = _assign_by_segmenter(bench, objective.average, number + 1)
         collapse = find_collapse(current.health, following.health)
         if collapse is None:
             current = following
         else:
             bench.progress.warn(f"{collapse}; training goes on with the assignment of the round before")
-    raise ValueError("train.rounds must be at least 1")
+    fit_round(rounds, current)
+    return _add_up(parts), current
 
 
-def guide_of(bench: _Bench, assignment: Assignment):
-    """The guidance of a round, or none without PGG."""
-    return guide(assignment, bench.pyramid) if bench.settings.train.pyramid else []
+def _set_round(bench: _Bench, objective: Segmentation, assignment: Assignment) -> None:
+    guidance = guide(assignment, bench.pyramid) if bench.settings.train.pyramid else []
+    objective.set_round(assignment.label_maps, torch.from_numpy(assignment.shares).float(), guidance)
+
+
+def _add_up(parts: list[FitResult]) -> FitResult:
+    """What the rounds of this run did together."""
+    seconds = sum(part.seconds for part in parts)
+    images = sum(part.images_per_second * part.seconds for part in parts)
+    return replace(
+        parts[-1],
+        seconds=seconds,
+        images_per_second=images / seconds,
+        breakdown={name: sum(part.breakdown[name] for part in parts) for name in parts[-1].breakdown},
+    )
 
 
 def _assign_by_clustering(bench: _Bench) -> Assignment:
@@ -287,7 +305,7 @@ def _measure_cues(bench: _Bench) -> tuple[list[float], list[float]]:
 
 
 def _measure(objective: Segmentation, source: BatchSource, bench: _Bench, first: Assignment) -> float:
-    objective.set_round(first.label_maps, torch.from_numpy(first.shares).float(), guide_of(bench, first))
+    _set_round(bench, objective, first)
     return measure_steps(objective, source, device=bench.device, precision=bench.precision)
 
 
