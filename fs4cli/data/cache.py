@@ -5,9 +5,9 @@ but a table of 36 bytes an image, which is mapped as well.
 """
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -24,7 +24,7 @@ TABLE = np.dtype(
 """Where each image lies: its shard, its first byte there, and its size."""
 
 
-class ImageCache:
+class ImageCache(Sequence[np.ndarray]):
     """The images of one folder of shards, in the order of the index.
 
     `cache[i]` is a read-only view `UInt8 (H, W, 3)` of the mapped file; it costs no memory of its own. A cache may be
@@ -70,7 +70,15 @@ class ImageCache:
     def __len__(self) -> int:
         return len(self._table)
 
-    def __getitem__(self, place: SupportsIndex) -> UInt8[np.ndarray, "H W 3"]:
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> UInt8[np.ndarray, "H W 3"]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[UInt8[np.ndarray, "H W 3"]]: ...
+
+    def __getitem__(self, place: SupportsIndex | slice):
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(len(self)))]
         row = self._table[operator.index(place)]  # raises the IndexError that ends a loop
         height, width, offset = int(row["height"]), int(row["width"]), int(row["offset"])
         shard = self._shard(int(row["shard"]))

@@ -4,6 +4,7 @@ In goes the beginning of a file; out comes the one Pillow format that may be tri
 never asked to guess: its rarer readers are the ones that break, and a file that is no picture need not be read at all.
 """
 
+import re
 from dataclasses import dataclass
 
 HEAD_BYTES = 512
@@ -24,12 +25,10 @@ class Content:
     Args:
         format: The Pillow format to try, or empty if there is none for it.
         reason: Why there is none, as a reader of the report should see it; empty if there is one.
-        is_certain: False for marks so short that text may begin with them (`BM`, `P5`).
     """
 
     format: str = ""
     reason: str = ""
-    is_certain: bool = True
 
 
 _MARKS = (
@@ -55,6 +54,10 @@ _REFUSED = (
     (b"\x1f\x8b", "not an image: gzip data"),
 )
 
+# two letters alone are no mark: text may begin with them
+_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
+_PPM_START = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+\d")
+
 _HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
 
 
@@ -72,10 +75,10 @@ def recognize_content(head: bytes) -> Content:
     for mark, reason in _REFUSED:
         if head.startswith(mark):
             return Content(reason=reason)
-    if head[:2] == b"BM":
-        return Content("BMP", is_certain=False)
-    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
-        return Content("PPM", is_certain=False)
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return Content("BMP")
+    if _PPM_START.match(head):
+        return Content("PPM")
     return Content(reason=_describe_text(head))
 
 

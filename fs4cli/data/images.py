@@ -132,21 +132,21 @@ def measure_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, in
 def _open(data: bytes) -> Iterator[ImageFile.ImageFile]:
     """The picture with its header read; whatever Pillow raises until it is closed comes out as `UnreadableImage`."""
     format = recognize_format(data[:HEAD_BYTES])
-    try:
-        with _without_pillows_limit(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with _without_pillows_limit(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
             with Image.open(io.BytesIO(data), formats=(format,)) as picture:
                 yield picture
-    except UnreadableImage:
-        raise
-    except NoConversion as error:
-        raise UnreadableImage(str(error)) from None
-    except MemoryError:
-        raise UnreadableImage("out of memory", is_lasting=False) from None
-    except UnidentifiedImageError:
-        raise explain_header(data, format) from None
-    except Exception as error:  # Pillow's readers raise nearly anything on damaged files
-        raise explain_failure(error, data, format) from None
+        except UnreadableImage:
+            raise
+        except NoConversion as error:
+            raise UnreadableImage(str(error)) from None
+        except MemoryError:
+            raise UnreadableImage("out of memory", is_lasting=False) from None
+        except UnidentifiedImageError:
+            raise explain_header(data, format) from None
+        except Exception as error:  # Pillow's readers raise nearly anything on damaged files
+            raise explain_failure(error, data, format) from None
 
 
 def shrink_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:

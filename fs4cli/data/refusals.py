@@ -8,7 +8,7 @@ import stat
 
 from PIL import Image, TiffImagePlugin
 
-from fs4cli.data.formats import HEAD_BYTES, is_cut, recognize_content
+from fs4cli.data.formats import is_cut, recognize_content
 from fs4cli.errors import InputError
 
 SHORTEST_SIDE = 16
@@ -89,8 +89,6 @@ def refuse_special(mode: int) -> None:
 
 def explain_header(data: bytes, format: str) -> UnreadableImage:
     """Why Pillow did not take a file for the `format` that its first bytes promise."""
-    if not recognize_content(data[:HEAD_BYTES]).is_certain:
-        return UnreadableImage("not an image", is_image=False)
     if format == "TIFF":
         try:
             directory = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
