@@ -27,6 +27,20 @@ def locate_in_image(
     return origin + inside * extent
 
 
+def divide_map(size: tuple[int, int], grid: int) -> Int[Tensor, "h w"]:
+    """The cell of a `grid` x `grid` division that each pixel of a whole image's map lies in, row by row.
+
+    Args:
+        size: (height, width) of the map.
+        grid: Cells per side.
+    """
+    height, width = size
+    ys = (torch.arange(height, dtype=torch.float32) + 0.5) / height
+    xs = (torch.arange(width, dtype=torch.float32) + 0.5) / width
+    places = torch.stack(torch.meshgrid(ys, xs, indexing="ij")[::-1], dim=-1)
+    return find_cells(places[None], grid)[0]
+
+
 def find_cells(places: Float[Tensor, "b h w 2"], grid: int) -> Int[Tensor, "b h w"]:
     """The cell of a `grid` x `grid` division of the image that each pixel lies in, in [0, grid * grid), row by row.
 

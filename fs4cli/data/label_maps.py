@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8, UInt16
 from torch import Tensor
 
+from fs4cli.errors import ProjectError
 from fs4cli.files import explain_os_errors, write_atomic
 
 
@@ -57,28 +58,31 @@ class LabelMaps:
 
     Raises:
         FileNotFoundError: They were never finished.
+        ProjectError: A file is cut short.
     """
 
     def __init__(self, folder: Path):
-        self.sizes: Int[np.ndarray, "n 2"] = np.load(folder / "table.npy", allow_pickle=False)
-        self._labels = np.memmap(folder / "labels.bin", "<u2", mode="r")
-        self._confidence = np.memmap(folder / "confidence.bin", np.uint8, mode="r")
+        self.folder = folder
+        try:
+            self.sizes: Int[np.ndarray, "n 2"] = np.load(folder / "table.npy", allow_pickle=False)
+            self._labels = np.memmap(folder / "labels.bin", "<u2", mode="r")
+            self._confidence = np.memmap(folder / "confidence.bin", np.uint8, mode="r")
+        except (ValueError, EOFError) as error:
+            raise _refuse(folder, str(error)) from error
         lengths = self.sizes[:, 0].astype(np.int64) * self.sizes[:, 1]
         self._starts = np.concatenate([[0], np.cumsum(lengths)])
+        if not len(self._labels) == len(self._confidence) == self._starts[-1]:
+            raise _refuse(folder, f"it has not {self._starts[-1]} pixels")
 
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def __getitem__(self, position: int) -> Int[np.ndarray, "h w"]:
-        start, stop = self._starts[position], self._starts[position + 1]
-        if position >= len(self):
-            raise IndexError(position)
-        return self._labels[start:stop].reshape(self.sizes[position])
+    def __getitem__(self, position: int) -> UInt16[np.ndarray, "h w"]:
+        return self._labels[self._span(position)].reshape(self.sizes[position])
 
     def confidence(self, position: int) -> UInt8[np.ndarray, "h w"]:
         """How sure each pixel's label is, in steps of 1/255."""
-        start, stop = self._starts[position], self._starts[position + 1]
-        return self._confidence[start:stop].reshape(self.sizes[position])
+        return self._confidence[self._span(position)].reshape(self.sizes[position])
 
     def cut(
         self, indices: Int[Tensor, " b"], places: Float[Tensor, "b h w 2"]
@@ -98,3 +102,15 @@ class LabelMaps:
         labels = torch.from_numpy(self._labels[flat].astype(np.int64))
         confidence = torch.from_numpy(self._confidence[flat].astype(np.float32) / 255)
         return labels.to(places.device), confidence.to(places.device)
+
+    def _span(self, position: int) -> slice:
+        if not 0 <= position < len(self):
+            raise IndexError(position)
+        return slice(self._starts[position], self._starts[position + 1])
+
+
+def _refuse(folder: Path, reason: str) -> ProjectError:
+    return ProjectError(
+        f"the pseudo-label maps in `{folder}` are damaged: {reason}",
+        hints=(f"delete `{folder}`; the same command makes them again",),
+    )

@@ -13,6 +13,7 @@ from fs4cli.clustering.feature_store import FeatureStore
 from fs4cli.clustering.pyramid import group_cells
 from fs4cli.config import Settings
 from fs4cli.data.cache import ImageCache
+from fs4cli.data.cells import divide_map
 from fs4cli.errors import Interrupted
 from fs4cli.files import hash_file, write_atomic
 from fs4cli.model.device import choose_device, choose_precision
@@ -106,9 +107,7 @@ def _fill_stores(
             features = torch.from_numpy(maps.features).permute(2, 0, 1)[None]
             height, width = features.shape[2:]
             for grid, store in stores.items():
-                rows = torch.arange(height) * grid // height
-                columns = torch.arange(width) * grid // width
-                cells = (rows[:, None] * grid + columns[None])[None]
+                cells = divide_map((height, width), grid)[None]
                 store.write(maps.position, pool_cells(features, cells, grid * grid)[0][0].numpy())
             task.advance()
             signal = progress.stop_requested()

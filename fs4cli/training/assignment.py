@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Float32
 
 from fs4cli.clustering.health import Health, count_edges, measure_health
+from fs4cli.data.cells import divide_map
 from fs4cli.data.label_maps import LabelMaps, LabelMapWriter
 from fs4cli.files import hash_file, read_json, write_atomic, write_json
 from fs4cli.model.refinement import refine_probabilities
@@ -121,10 +122,7 @@ def guide(assignment: Assignment, pyramid: list[tuple[int, Float32[np.ndarray, "
 
 def count_cell_shares(mask: np.ndarray, grid: int, clusters: int) -> Float[np.ndarray, "cells k"]:
     """Shares of the clusters in each cell of a `grid` x `grid` division of a mask, row by row."""
-    height, width = mask.shape
-    rows = np.arange(height) * grid // height
-    columns = np.arange(width) * grid // width
-    cells = rows[:, None] * grid + columns[None]
+    cells = divide_map((mask.shape[0], mask.shape[1]), grid).numpy()
     counts = np.bincount((cells * clusters + mask).ravel(), minlength=grid * grid * clusters)
     counts = counts.reshape(grid * grid, clusters).astype(float)
     return counts / np.maximum(counts.sum(1, keepdims=True), 1)
