@@ -164,9 +164,13 @@ class Updater:
         return _average(names, torch.stack(values).tolist())
 
     def _clip(self) -> float:
+        """Shorten the gradient if it is too long; its norm before."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, math.inf if self.clip is None else self.clip)
-        return float(norm)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        length = float(norm)
+        if self.clip is not None and self.clip < length < math.inf:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.clip, norm)
+        return length
 
     @torch.no_grad()
     def _put_back(self, buffers: list[Tensor]) -> None:
