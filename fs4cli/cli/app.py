@@ -22,7 +22,7 @@ from fs4cli.cli.init import init
 from fs4cli.cli.options import SharedOptions, add_shared_options, help_parameter, option, shared_parameters, take_shared
 from fs4cli.cli.predict import predict
 from fs4cli.cli.pretrain import pretrain
-from fs4cli.cli.report import OutputClosed, Report
+from fs4cli.cli.report import OutputClosed, Report, write_out
 from fs4cli.cli.session import Session, close_output
 from fs4cli.cli.status import status
 from fs4cli.cli.train import train
@@ -157,7 +157,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _root(context: typer.Context, show_version: bool = False, **values: Any) -> None:
+def _root(context: Any, show_version: bool = False, **values: Any) -> None:
     """Semantic segmentation of your own images, without labels.
 
     Examples:
@@ -176,13 +176,13 @@ def _root(context: typer.Context, show_version: bool = False, **values: Any) -> 
         report.close()
         raise typer.Exit()
     if context.invoked_subcommand is None:
-        typer.echo(help_text(context))
+        write_out(help_text(context) + "\n")
 
 
-def _config(context: typer.Context, **values: Any) -> None:
+def _config(context: Any, **values: Any) -> None:
     """Show settings."""
     if context.invoked_subcommand is None:
-        typer.echo(help_text(context))
+        write_out(help_text(context) + "\n")
 
 
 def _give_options(function: Callable[..., None], options: list[inspect.Parameter]) -> Callable[..., None]:

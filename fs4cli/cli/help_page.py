@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from fs4cli.cli.report import wants_color
+from fs4cli.cli.report import wants_color, write_out
 
 WIDTH = 80
 COMMON, MODEL, HARDWARE, OUTPUT, ADVANCED = "Common", "Model", "Hardware", "Output", "Advanced"
@@ -34,14 +34,15 @@ class OptionHelp:
     is_argument: bool
 
 
-def show_help(context: typer.Context, value: bool) -> None:
+# contexts are `Any` here: what Typer hands out is no `typer.Context`
+def show_help(context: Any, value: bool) -> None:
     """The callback of `--help`: write the page to stdout and leave."""
     if value:
-        typer.echo(help_text(context))
+        write_out(help_text(context) + "\n")
         raise typer.Exit()
 
 
-def help_text(context: typer.Context) -> str:
+def help_text(context: Any) -> str:
     """The help page of the context's command, without a final newline."""
     command: Any = context.command
     options = list(read_options(context))
@@ -61,7 +62,7 @@ def help_text(context: typer.Context) -> str:
     return "\n".join(lines).rstrip("\n")
 
 
-def read_options(context: typer.Context) -> Iterator[OptionHelp]:
+def read_options(context: Any) -> Iterator[OptionHelp]:
     """The options and arguments of the context's command, in the order of their panels."""
     command: Any = context.command
     for parameter in command.params:
@@ -102,4 +103,4 @@ def _table(rows: list[tuple[str, str]]) -> list[str]:
 
 
 def _heading(text: str) -> str:
-    return typer.style(text, bold=True) if wants_color("auto", sys.stdout) else text
+    return typer.style(text, bold=True) if wants_color("auto", is_terminal=sys.stdout.isatty()) else text

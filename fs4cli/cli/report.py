@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import typer
 
@@ -24,7 +24,7 @@ class OutputClosed(Exception):
     """Whoever read stdout has gone away."""
 
 
-def wants_color(choice: Color, stream: IO[str]) -> bool:
+def wants_color(choice: Color, *, is_terminal: bool) -> bool:
     """Is colour wanted on a stream? Off for NO_COLOR, TERM=dumb and what is no terminal, unless `choice` says so."""
     if choice != "auto":
         return choice == "always"
@@ -32,7 +32,20 @@ def wants_color(choice: Color, stream: IO[str]) -> bool:
         return False
     if os.environ.get("FORCE_COLOR"):
         return True
-    return os.environ.get("TERM") != "dumb" and stream.isatty()
+    return os.environ.get("TERM") != "dumb" and is_terminal
+
+
+def write_out(text: str) -> None:
+    """Data to stdout.
+
+    Raises:
+        OutputClosed: Nobody reads it any more.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise OutputClosed from None
 
 
 class Report:
@@ -53,7 +66,7 @@ class Report:
         self.as_json = as_json
         self.quiet = quiet
         self.verbose = verbose
-        self.color = wants_color(color, sys.stderr)
+        self.color = wants_color(color, is_terminal=sys.stderr.isatty())
         self.warnings: list[str] = []
         self._result: Any = None
         self._closed = False
@@ -109,11 +122,7 @@ class Report:
         Raises:
             OutputClosed: Nobody reads it any more.
         """
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise OutputClosed from None
+        write_out(text)
 
     def write_bytes(self, data: bytes) -> None:
         """Binary data to stdout.
