@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fs4cli.config import Settings, stage_settings, with_values
+from fs4cli.data.cache import ImageCache
+from fs4cli.data.detail import measure_detail
 from fs4cli.data.index import read_index
 from fs4cli.errors import ConfigError, ProjectError
 from fs4cli.progress import Progress
@@ -172,6 +174,8 @@ def read_facts(project: Project, settings: Settings) -> Facts:
     entries = [entry for entry in read_index(project.index) if entry.state == "ok"]
     if not entries:
         raise ProjectError("the index holds no usable image", hints=("run `fs4 ingest --images DIR`",))
+    sides = sorted({side for preset in PRESETS.values() for side in (preset.size, preset.largest)})
+    detail = measure_detail(ImageCache.open(project.cache), sides, seed=settings.seed)
     scale = [min(1.0, settings.ingest.cache_size / min(entry.height, entry.width)) for entry in entries]
     heights = sorted(round(entry.height * factor) for entry, factor in zip(entries, scale, strict=True))
     widths = sorted(round(entry.width * factor) for entry, factor in zip(entries, scale, strict=True))
@@ -187,6 +191,7 @@ def read_facts(project: Project, settings: Settings) -> Facts:
         cores=usable_cores(),
         memory=device_memory(device),
         precision=choose_precision(settings.precision, device),
+        detail=detail,
     )
 
 

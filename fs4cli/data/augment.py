@@ -51,6 +51,16 @@ class Photometry:
     grey: float = 0.1
 
 
+def choose_scale(window: int, crop: int) -> tuple[float, float]:
+    """Smallest and largest side of a view as a share of its window: enlarged or shrunk by a third to a half at most.
+
+    Args:
+        window: Side of the window, in pixels.
+        crop: Side of the view, in pixels, at most the window's.
+    """
+    return 0.55 * crop / window, min(1.0, 1.35 * crop / window)
+
+
 def draw_placement(
     batch: int, *, scale: tuple[float, float], generator: torch.Generator, mirror: bool = True
 ) -> Placement:

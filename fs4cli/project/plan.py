@@ -4,7 +4,7 @@ In: facts about the images and the machine. Out: values by dotted setting, each 
 its plans: a file one can open, and change the settings against.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fs4cli.files import read_json, write_json
@@ -26,6 +26,7 @@ class Facts:
         cores: Processor cores this process may use.
         memory: Bytes this process may use (of the GPU, where there is one).
         precision: What the device computes fast: "bf16", "fp16" or "fp32".
+        detail: For each short side, the share of the images' variance that features still tell at that size.
     """
 
     images: int
@@ -38,6 +39,7 @@ class Facts:
     cores: int
     memory: int
     precision: str
+    detail: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,18 +53,24 @@ class Planned:
 @dataclass(frozen=True)
 class _Preset:
     backbone: str
+    crop: int
     size: int
+    largest: int
     batch: int
     pretrain_images: int
     train_images: int
 
 
-# images: how many windows a stage sees in all, where no budget says otherwise
+DETAIL = 0.85
+"""Share of the variance that must be left after shrinking: below it, texture is lost that may tell classes apart."""
+
+# crop: of the views; size, largest: short side at which images are looked at, at least and at most;
+# *_images: how many windows a stage sees in all, where no budget says otherwise
 PRESETS = {
-    "tiny": _Preset("resnet10t", 64, 8, 320, 320),
-    "small": _Preset("resnet18", 128, 32, 32_000, 20_000),
-    "base": _Preset("resnet34", 192, 64, 400_000, 200_000),
-    "large": _Preset("resnet50", 256, 128, 2_000_000, 800_000),
+    "tiny": _Preset("resnet10t", 48, 64, 64, 8, 320, 320),
+    "small": _Preset("resnet18", 96, 128, 256, 32, 32_000, 20_000),
+    "base": _Preset("resnet34", 160, 192, 384, 64, 400_000, 200_000),
+    "large": _Preset("resnet50", 224, 256, 512, 128, 2_000_000, 800_000),
 }
 
 
@@ -84,12 +92,11 @@ def plan_values(facts: Facts, preset: str) -> dict[str, Planned]:
         preset: "tiny", "small", "base" or "large".
     """
     chosen = PRESETS[preset]
-    short = min(facts.height, facts.width)
-    size = max(32, min(chosen.size, short) // 32 * 32)
-    crop = max(32, size * 3 // 4 // 32 * 32)
+    window = choose_window(facts, chosen.size, chosen.largest)
+    size = window.value
+    crop = max(32, min(chosen.crop, size * 3 // 4) // 32 * 32)
     batch = max(2, min(chosen.batch, 4 * facts.images))
     why = f"preset {preset}"
-    small_side = f"{why}; images are {facts.height} x {facts.width} at the median"
     levels = (2, 4, 6)
     cells = (facts.images, 4 * facts.images, 16 * facts.images)
     clusters = tuple(
@@ -98,8 +105,8 @@ def plan_values(facts: Facts, preset: str) -> dict[str, Planned]:
     return {
         "model.backbone": Planned(chosen.backbone, why),
         "precision": Planned(facts.precision, f"the fastest number format of {facts.device_name}"),
-        "pretrain.window": Planned(size, small_side),
-        "pretrain.crop": Planned(crop, "three quarters of the window, so that two views overlap"),
+        "pretrain.window": window,
+        "pretrain.crop": Planned(crop, f"{why}; at most three quarters of the window, so that two views overlap"),
         "pretrain.batch_size": Planned(batch, why),
         "pretrain.steps": Planned(
             max(20, chosen.pretrain_images // batch), f"{why}: {chosen.pretrain_images} windows; a budget overrides it"
@@ -107,13 +114,30 @@ def plan_values(facts: Facts, preset: str) -> dict[str, Planned]:
         "cluster.clusters": Planned(
             clusters, "2, 4 and 6 times the classes on images and patches, with at least 10 cells a cluster"
         ),
-        "train.window": Planned(size, small_side),
-        "train.crop": Planned(crop, "three quarters of the window"),
+        "train.window": window,
+        "train.crop": Planned(crop, "as in pretrain"),
         "train.batch_size": Planned(batch, why),
         "train.steps": Planned(
             max(20, chosen.train_images // batch), f"{why}: {chosen.train_images} windows; a budget overrides it"
         ),
     }
+
+
+def choose_window(facts: Facts, smallest: int, largest: int) -> Planned:
+    """The short side at which the network looks: the smallest that keeps the images' texture.
+
+    Args:
+        facts: About the images.
+        smallest: Short side to begin with, in pixels.
+        largest: Short side to end with.
+    """
+    short = max(32, min(facts.height, facts.width) // 32 * 32)
+    smallest, largest = min(smallest, short), min(largest, short)
+    for side in sorted(facts.detail):
+        if smallest <= side <= largest and facts.detail[side] >= DETAIL:
+            return Planned(side, f"at this size features still tell {facts.detail[side]:.0%} of the images' variance")
+    told = f", where they tell {facts.detail[largest]:.0%}" if largest in facts.detail else ""
+    return Planned(largest, f"the largest this preset allows: fine texture is lost at smaller sizes{told}")
 
 
 def read_plan(project: Project) -> dict[str, Any]:

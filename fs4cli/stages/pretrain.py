@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from fs4cli.config import Settings
+from fs4cli.data.augment import choose_scale
 from fs4cli.data.batches import BatchSource
 from fs4cli.data.cache import ImageCache
 from fs4cli.errors import InputError
@@ -123,7 +124,8 @@ def _build_objective(settings: Settings, cache: ImageCache) -> Pretext:
         network = build_network(settings.model.backbone, settings.model.channels, mean=mean, std=std)
         if settings.pretrain.weights is not None:
             _load_foreign(network, Path(settings.pretrain.weights))
-        options = PretextOptions(window=whole(settings.pretrain.window), crop=whole(settings.pretrain.crop))
+        window, crop = whole(settings.pretrain.window), whole(settings.pretrain.crop)
+        options = PretextOptions(window=window, crop=crop, scale=choose_scale(window, crop))
         return Pretext(network, options, channels=settings.model.channels)
 
 

@@ -21,6 +21,7 @@ from jaxtyping import Float32
 from fs4cli.clustering.health import find_collapse
 from fs4cli.clustering.pixels import PixelMaps, fit_pixel_clusters
 from fs4cli.config import Settings
+from fs4cli.data.augment import choose_scale
 from fs4cli.data.batches import BatchSource
 from fs4cli.data.cache import ImageCache
 from fs4cli.data.masks import make_palette
@@ -266,6 +267,7 @@ def _advance(bench: _Bench, task: Task) -> None:
 def _build_objective(bench: _Bench, first: Assignment) -> tuple[Segmentation, BatchSource]:
     chosen = bench.settings
     mean, std = _measure_cues(bench)
+    window, crop = whole(chosen.train.window), whole(chosen.train.crop)
     with torch.random.fork_rng():
         torch.manual_seed(chosen.seed)
         segmenter = Segmenter(
@@ -278,7 +280,7 @@ def _build_objective(bench: _Bench, first: Assignment) -> tuple[Segmentation, Ba
         )
         objective = Segmentation(
             segmenter,
-            SegmentationOptions(window=whole(chosen.train.window), crop=whole(chosen.train.crop)),
+            SegmentationOptions(window=window, crop=crop, scale=choose_scale(window, crop)),
             channels=chosen.model.channels,
             pyramid_labels=tuple(labels.shape[2] for _, labels in bench.pyramid) if chosen.train.pyramid else (),
         ).to(bench.device)

@@ -45,7 +45,7 @@ class PretextOptions:
 
     window: int
     crop: int
-    scale: tuple[float, float] = (0.4, 1.0)
+    scale: tuple[float, float]
     grids: tuple[int, ...] = (1, 2, 4)
     prototypes: tuple[int, ...] = (20, 40, 60, 60)
     pixels: int = 192

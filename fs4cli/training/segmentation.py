@@ -47,7 +47,7 @@ class SegmentationOptions:
 
     window: int
     crop: int
-    scale: tuple[float, float] = (0.5, 1.0)
+    scale: tuple[float, float]
     balance: float = 0.5
     cross: float = 0.3
     guidance: float = 0.3
