@@ -25,6 +25,11 @@ def is_passed_over(name: str) -> bool:
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
+def is_inside(path: str, folder: str) -> bool:
+    """Whether an absolute path lies in a folder, at any depth; both without links."""
+    return path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
 def leads_to_folder(entry: os.DirEntry[str]) -> bool:
     """Whether it is a folder or a link to one."""
     try:
@@ -39,7 +44,7 @@ def _expand(root: str, folder: str, parts: Sequence[str], seen: set[str]) -> Ite
     place = os.path.join(root, folder)
     if part == "**":
         real = os.path.realpath(place)
-        if real in seen:  # a link in a circle
+        if real in seen or is_inside(os.path.realpath(root), real):  # a link in a circle, or up and out
             return
         seen.add(real)
         yield from _expand(root, folder, rest, set()) if rest else [folder]

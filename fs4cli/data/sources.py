@@ -1,7 +1,7 @@
 """From what a user points at to the files to look at: folders, files, globs and lists of them.
 
 Sources go in, each file comes out once: under the first root that leads to it, in an order that depends on the names
-alone. Folders are walked through links, but no folder twice. Nothing is opened but list files.
+alone. Folders are walked through links, but no folder twice, and never up. Nothing is opened but list files.
 """
 
 import fnmatch
@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from fs4cli.data.formats import HEAD_BYTES, recognize_content
-from fs4cli.data.globs import expand_glob, is_passed_over, leads_to_folder
+from fs4cli.data.globs import expand_glob, is_inside, is_passed_over, leads_to_folder
 from fs4cli.errors import InputError
 
 _LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
@@ -132,6 +132,7 @@ class _Search:
             raise InputError(f"nothing matches `{show_path(source)}`", hints=("check the path and the glob",))
 
     def walk(self, root: str, start: str) -> None:
+        real_start = os.path.realpath(os.path.join(root, start))
         links = [start]
         while links:  # linked folders last: a file is known by its own place where it has one
             folders = [links.pop(0)]
@@ -140,6 +141,8 @@ class _Search:
                 real = os.path.realpath(os.path.join(root, folder))
                 if real in self.walked or (folder != start and real in self.except_folders):
                     continue
+                if real != real_start and is_inside(real_start, real):
+                    continue  # a link up and out of the source: it leads to all that lies beside it
                 self.walked.add(real)
                 inner: list[str] = []
                 for entry in self.list_folder(root, folder):
