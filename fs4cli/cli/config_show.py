@@ -7,7 +7,7 @@ from fs4cli.cli.options import option
 from fs4cli.cli.session import Session
 from fs4cli.project.plan import read_plan
 from fs4cli.project.project import Project
-from fs4cli.settings_file.keys import setting_fields, value_text
+from fs4cli.settings_file.keys import read_setting, setting_fields, value_text
 
 
 def show(
@@ -27,11 +27,10 @@ def show(
     plan = _planned(project)
     rows = []
     for key in setting_fields():
-        section, _, name = key.rpartition(".")
-        value = getattr(getattr(loaded.settings, section) if section else loaded.settings, name)
+        value = read_setting(loaded.settings, key)
         planned = plan.get(key) if value == "auto" else None
         rows.append({"key": key, "value": value, "origin": loaded.origins[key], "planned": planned})
-    session.report.show({row.pop("key"): row for row in [dict(row) for row in rows]})
+    session.report.show({row["key"]: {name: row[name] for name in ("value", "origin", "planned")} for row in rows})
     if session.report.as_json:
         return
     for row in rows:

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -22,6 +23,7 @@ from fs4cli.project.find import FoundProject, find_project, look_for_project
 from fs4cli.project.lock import lock_project
 from fs4cli.project.project import STAGES, Project
 from fs4cli.settings_file import LoadedSettings, load_settings
+from fs4cli.settings_file.keys import read_setting, value_text
 
 Options = Mapping[str, tuple[Any, str]]
 """By dotted setting, the value of an option and the option's name; None and empty values count as not given."""
@@ -65,6 +67,8 @@ class Session:
         except OutputClosed:
             return close_output()
         except Fs4Error as error:
+            if self.report.verbose:
+                self.report.talk("".join(traceback.format_exception(error)).rstrip())
             try:
                 self.report.fail(error)
             except OutputClosed:
@@ -104,7 +108,12 @@ class Session:
         given["device"] = (self.shared.device, "--device")
         given = {key: (value, name) for key, (value, name) in given.items() if value is not None and value != ()}
         path = project.settings_path if project is not None else None
-        return load_settings(path, overrides=self.shared.set, options=given)
+        loaded = load_settings(path, overrides=self.shared.set, options=given)
+        if self.report.verbose:
+            for key, origin in loaded.origins.items():
+                if origin != "default":
+                    self.report.say(f"{key}: {value_text(read_setting(loaded.settings, key))} ({origin})")
+        return loaded
 
     def settings(self, project: Project | None, options: Options | None = None) -> Settings:
         """The settings; see `load`."""
@@ -170,6 +179,8 @@ class Session:
     def _use(self, found: FoundProject) -> Project:
         if found.is_guess:
             self.report.say(f"project `{found.project.root}`, the only one below the current folder")
+        elif self.report.verbose:
+            self.report.say(f"project `{found.project.root}`")
         self._crash_folder = found.project.logs
         return found.project
 

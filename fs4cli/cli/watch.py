@@ -177,7 +177,7 @@ class _Lines:
         self._write(f"{datetime.now():%H:%M:%S} {self._stretch.text()}")
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | int) -> str:
     """A stretch of time as people write it: 41s, 2m 10s, 3h 02m, 2d 04h."""
     whole = max(0, round(seconds))
     if whole < 60:

@@ -82,6 +82,14 @@ def value_text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def read_setting(settings: Settings, key: str) -> Any:
+    """The value of a setting by its dotted key."""
+    value: Any = settings
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
 def is_text(key: str) -> bool:
     """Does the setting take text as it stands (a name, a path, a time)?"""
     return str in set(_members(setting_fields()[key].annotation))
