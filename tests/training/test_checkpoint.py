@@ -2,9 +2,11 @@ import errno
 import hashlib
 import io
 import json
+import multiprocessing
 import os
 import pickle
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -229,6 +231,51 @@ def test_a_run_killed_before_its_first_manifest_begins_anew(tmp_path, monkeypatc
 
     assert file_names(tmp_path) == ["manifest.json", "step-0000100.pt"]
     assert folder.load_newest() is None
+
+
+def test_the_last_good_checkpoint_goes_only_after_the_next_is_listed(tmp_path, monkeypatch):
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.save(100, make_state(1.0))
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointFolder, "_write_manifest", lambda self, rows: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            folder.save(200, make_state(2.0))
+
+    assert load(tmp_path) == (100, 1.0, [])
+
+
+def save_for_ever(path: Path, step: int) -> None:
+    folder = CheckpointFolder(path)
+    while True:
+        step += 1
+        folder.save(step, {"weights": torch.full((200_000,), float(step))})
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_folder_that_loads(tmp_path):
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["fs4cli.training.fit", "torch._dynamo"])
+    folder = CheckpointFolder(tmp_path)
+    folder.save(1, {"weights": torch.full((200_000,), 1.0)})
+    step = 1
+    for delay in np.random.default_rng(0).uniform(0, 0.05, 6):
+        writer = processes.Process(target=save_for_ever, args=(tmp_path, step))
+        writer.start()
+        while not (tmp_path / f"step-{step + 1:07d}.pt").exists() and folder_step(folder) < step + 1:
+            assert writer.is_alive()
+        time.sleep(delay)
+        writer.kill()
+        writer.join()
+        before = step
+        step, value, warned = load(tmp_path)
+
+        assert (value, warned) == (step, [])
+        assert step >= before
+        assert len(file_names(tmp_path)) <= 3
+
+
+def folder_step(folder: CheckpointFolder) -> int:
+    """The newest step that is listed."""
+    return json.loads((folder.path / "manifest.json").read_text())["checkpoints"][-1]["step"]
 
 
 def test_what_dead_runs_left_is_removed_and_nothing_else(saved):

@@ -414,6 +414,24 @@ def test_running_out_of_memory_halves_the_parts_until_they_fit(tmp_path):
         torch.testing.assert_close(halved.weights[name], value, rtol=1e-4, atol=1e-6)
 
 
+class Counting(Mean):
+    """Counts its forward passes, and runs out of memory with more than two images, but only after it has counted."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("passes", torch.zeros(()))
+
+    def forward(self, batch: Batch, step: int) -> LossTerms:
+        self.passes += 1
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(batch, step)
+
+
+def test_an_update_that_ran_out_of_memory_leaves_no_trace_in_the_buffers(tmp_path):
+    assert train(tmp_path, objective=Counting, steps=1).weights["passes"] == 2
+
+
 def test_the_parts_found_before_are_kept_by_a_resumed_run(tmp_path):
     progress = SilentProgress()
     with pytest.raises(Interrupted):
