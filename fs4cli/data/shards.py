@@ -168,8 +168,10 @@ class ShardWriter:
             "table_sha256": digest,
             "shards": {shard_name(number): self._sizes[number] for number in used},
         }
-        if self._read_header() != header:
+        is_whole = (self.folder / name).is_file() and hash_file(self.folder / name) == digest
+        if not is_whole:
             write_bytes(self.folder / name, buffer.getvalue())
+        if not is_whole or self._read_header() != header:
             write_json(self.folder / "cache.json", header)  # the one moment at which the new cache takes over
         self._remove(lambda path: path.name not in {name, "cache.json", *_shard_files(used)})
         return ImageCache.open(self.folder)
