@@ -83,7 +83,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON with a final newline, whole or not at all. NaN is refused."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_encode) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_encode) + "\n"
+    # a file name that is no UTF-8 holds lone surrogates: Python's escape for them is JSON's as well
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def read_json(path: Path, *, limit: int = 256 * 1024 * 1024) -> Any:
@@ -107,7 +109,7 @@ def append_json_line(path: Path, value: dict[str, Any]) -> None:
     """Add one JSON object as a line. A line cut by a kill is dropped by `read_json_lines`."""
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(json.dumps(value, ensure_ascii=False, default=_encode) + "\n")
 
 
@@ -133,7 +135,7 @@ def cut_json_lines(path: Path, *, keep: Callable[[dict[str, Any]], bool]) -> Non
     if not path.exists():
         return
     lines = [json.dumps(row, ensure_ascii=False) for row in read_json_lines(path) if keep(row)]
-    write_text(path, "".join(line + "\n" for line in lines))
+    write_bytes(path, "".join(line + "\n" for line in lines).encode(errors="backslashreplace"))
 
 
 def hash_file(path: Path) -> str:
