@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -141,14 +142,17 @@ class Session:
             watch = Watch(
                 self.report, style=style, signals=signals, log=_open_log(project, self.command), on_task=note_stage
             )
-            yield watch
+            with _hear_libraries(watch, shown=self.report.verbose):
+                yield watch
 
     @contextmanager
     def watching(self) -> Iterator[Watch]:
         """Heed signals and show progress of work outside any project."""
         style = self._style()
         with SignalWatch() as signals:
-            yield Watch(self.report, style=style, signals=signals)
+            watch = Watch(self.report, style=style, signals=signals)
+            with _hear_libraries(watch, shown=self.report.verbose):
+                yield watch
 
     def confirm_removal(self, folders: Sequence[Path], *, agreed: bool) -> None:
         """Name what `--fresh` removes, and ask unless `--yes` was given.
@@ -202,6 +206,22 @@ def close_output() -> int:
     except (OSError, ValueError):
         pass
     return CLOSED
+
+
+@contextmanager
+def _hear_libraries(watch: Watch, *, shown: bool) -> Iterator[None]:
+    """Warnings of the libraries below go to the log; they are ours to mend, not the user's."""
+
+    def hear(message: Warning | str, category: type[Warning], path: str, line: int, *more: Any, **named: Any) -> None:
+        text = f"{category.__name__}: {' '.join(str(message).split())} ({path}:{line})"
+        if shown:
+            watch.say(text)
+        else:
+            watch.note(text)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = hear
+        yield
 
 
 def _open_log(project: Project, command: str) -> Path | None:

@@ -58,7 +58,7 @@ def train(
         project = _new_project(session, images or [], classes, dry_run)
     settings = session.settings(project, given)
     if dry_run:
-        _show_plan(session, project, settings)
+        _show_plan(session, project, settings, fresh=fresh)
         return
     if fresh:
         session.confirm_removal([project.stage("train")], agreed=yes)
@@ -95,14 +95,17 @@ def _refuse_stale(project: Project, settings: Settings) -> None:
         )
 
 
-def _show_plan(session: Session, project: Project, settings: Settings) -> None:
+def _show_plan(session: Session, project: Project, settings: Settings, *, fresh: bool) -> None:
     status = status_of(project, settings)
-    stages = [stage for stage in status.stages if stage.stage in _JOB]
-    first = next((place for place, stage in enumerate(stages) if stage.state != "done"), len(stages))
-    plan = [
-        {"stage": stage.stage, "runs": place >= first, "why": stage_line(stage)} for place, stage in enumerate(stages)
-    ]
+    stages = {stage.stage: stage for stage in status.stages if stage.stage in _JOB}
+    refused = () if fresh else why_start_over("train", stages)
+    plan, runs = [], False
+    for name, stage in stages.items():
+        again = fresh and name == "train" and stage.state != "missing"
+        runs = runs or again or stage.state != "done"
+        why = "--fresh" if again and stage.state == "done" else stage_line(stage)
+        word = "needs --fresh" if refused and name == "train" else "runs" if runs else "kept"
+        plan.append({"stage": name, "runs": runs, "needs_fresh": bool(refused) and name == "train", "why": why})
+        if not session.report.as_json:
+            session.report.write(f"{name:<10}{word:<14} {why}".rstrip() + "\n")
     session.report.show({"project": project.root, "stages": plan})
-    if not session.report.as_json:
-        for row in plan:
-            session.report.write(f"{row['stage']:<10}{'runs' if row['runs'] else 'kept':<6}{row['why']}\n")

@@ -74,6 +74,10 @@ class Watch:
         else:
             self._report.warn(message)
 
+    def note(self, message: str) -> None:
+        """One line for the log alone."""
+        self._to_log(message)
+
     def stop_requested(self) -> int | None:
         """The signal that asked to stop, or None."""
         return self._signals.stop_requested()

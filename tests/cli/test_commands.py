@@ -155,13 +155,20 @@ class TestTrain:
         outcome = fs4("train", "--dry-run", "--set", "cluster.grids=1,2")
 
         assert outcome.code == 0
-        assert outcome.out.splitlines()[0].startswith("ingest    kept  ")
+        assert outcome.out.splitlines()[0].startswith("ingest    kept ")
         assert outcome.out.splitlines()[1:] == [
-            "pretrain  kept  2m 10s",
-            "cluster   runs  cluster.grids changed [1, 2, 4] -> [1, 2]",
-            "train     runs  waits for cluster",
+            "pretrain  kept           2m 10s",
+            "cluster   runs           cluster.grids changed [1, 2, 4] -> [1, 2]",
+            "train     needs --fresh  waits for cluster",
         ]
         assert sorted(project.rglob("*")) == before
+
+    def test_a_dry_run_with_fresh_runs_train_alone(self, fs4, project):
+        finish_job(project)
+        plan = json.loads(fs4("train", "--dry-run", "--fresh", "--json").out)["result"]["stages"]
+
+        assert [row["runs"] for row in plan] == [False, False, False, True]
+        assert plan[3] == {"stage": "train", "runs": True, "needs_fresh": False, "why": "--fresh"}
 
     def test_a_dry_run_without_a_project_makes_none(self, fs4, tmp_path):
         (tmp_path / "photos").mkdir()

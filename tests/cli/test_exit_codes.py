@@ -246,3 +246,14 @@ def test_the_project_of_settings_is_the_one_of_the_stage(start_fs4, project):
         "classes": 5,
         "root": str(Path(project).resolve()),
     }
+
+
+def test_warnings_of_libraries_go_to_the_log_and_with_v_to_the_screen(start_fs4, project):
+    body = "import warnings; warnings.warn('not writable')"
+    _, err = start_fs4(body, "ingest", "-C", project).communicate(timeout=30)
+    _, told = start_fs4(body, "ingest", "-v", "-C", project).communicate(timeout=30)
+    log = (project / "logs" / "fs4.log").read_text()
+
+    assert "not writable" not in err
+    assert "UserWarning: not writable (" in told
+    assert log.count("UserWarning: not writable (") == 2
