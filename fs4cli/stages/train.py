@@ -131,7 +131,7 @@ def _set_up(project: Project, settings: Settings, progress: Progress) -> _Bench:
     grids = [int(grid) for grid in recorded_value(project, "cluster", "cluster.grids")]
     folder = project.stage("cluster")
     pyramid = [
-        (grid, np.load(folder / f"level-{grid}" / "labels.npy", mmap_mode="r", allow_pickle=False)) for grid in grids
+        (grid, np.load(folder / f"level-{grid}" / "labels.npy", mmap_mode="c", allow_pickle=False)) for grid in grids
     ]
     return _Bench(
         project=project,
