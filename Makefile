@@ -1,0 +1,50 @@
+# `make demo` and `make test` work on a machine with only Python 3.11 or newer and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test test-slow lint docs clean
+
+help:
+	@echo "make demo       set up and do the whole job on drawn scenes (under 5 minutes of work on 2 cores)"
+	@echo "make test       set up and run every check and test that takes less than a few minutes"
+	@echo "make test-slow  the tests that take longer"
+	@echo "make lint       style, types and floors only"
+	@echo "make docs       write docs/commands.md and docs/settings.md from the code"
+	@echo "make clean      remove the virtual environment and the demo"
+
+demo: $(VENV)/.installed
+	$(BIN)/fs4 demo fs4-demo
+
+test: lint
+	$(BIN)/pytest -q
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/pytest -q -m slow
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m fs4cli.cli.docs
+
+clean:
+	rm -rf $(VENV) fs4-demo
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "fs4 needs Python 3.11 or newer; $(PYTHON) is older or missing. Try: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $(VENV)/.installed $@
