@@ -59,9 +59,9 @@ class Session:
                 function()
                 self.report.close()
                 return 0
-            except (Fs4Error, OutputClosed, typer.Exit, typer.Abort):
+            except (Fs4Error, OutputClosed, typer.Exit):
                 raise
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, typer.Abort):  # Abort: Ctrl-C at a question
                 raise Interrupted(f"{self.command} was interrupted", signal=2) from None
             except Exception as error:
                 raise explain(error, self._crash_folder) from error

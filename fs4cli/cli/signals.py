@@ -6,6 +6,7 @@ Ctrl-C works in the middle of a long computation too.
 
 import os
 import signal
+import sys
 import threading
 import time
 from types import FrameType, TracebackType
@@ -79,6 +80,8 @@ class SignalWatch:
             if self._stop is None:
                 self._stop, self._stopped_at = number, time.monotonic()
             elif time.monotonic() - self._stopped_at > _SAME:
+                if sys.stderr.isatty():
+                    os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # the bar has hidden the cursor
                 os._exit(128 + number)
 
 

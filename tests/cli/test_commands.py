@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
 from fs4cli.config import Settings, stage_settings, with_values
@@ -209,6 +210,18 @@ class TestTrain:
 
         assert fs4("train", "--fresh").code == code
         assert ("train_from_images" in stages.calls) is answer
+
+    def test_ctrl_c_at_the_question_removes_nothing_and_is_exit_130(self, fs4, project, stages, monkeypatch):
+        def interrupt(*values, **named):
+            raise typer.Abort
+
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+        monkeypatch.setattr("typer.confirm", interrupt)
+        finish_job(project)
+        outcome = fs4("train", "--fresh", "--json")
+
+        assert outcome.code == json.loads(outcome.out)["error"]["code"] == 130
+        assert stages.calls == {}
 
 
 @pytest.mark.parametrize(
