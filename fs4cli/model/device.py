@@ -16,9 +16,8 @@ import torch
 
 from fs4cli.errors import ResourceError
 
-type_of_precision: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
 Precision = Literal["fp32", "bf16", "fp16"]
+"""The number format of the network's work."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -89,7 +88,7 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     """A context in which matrix products and convolutions run in `precision`; nothing changes for fp32."""
     if precision == "fp32":
         return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=type_of_precision[precision])
+    return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
 
 
 def describe_device(device: torch.device) -> str:
