@@ -1,0 +1,1 @@
+"""The embedded default: draws a folder of scenes and runs the whole job on it."""
