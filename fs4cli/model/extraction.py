@@ -64,7 +64,6 @@ def shrink_image(pixels: UInt8[np.ndarray, "H W 3"], short_side: int) -> Float[T
     return F.interpolate(image.float() / 255, size, mode="bilinear", antialias=True, align_corners=False)
 
 
-@torch.inference_mode()
 def extract_maps(
     network: Callable[[Tensor], Tensor],
     images: Images,
@@ -95,12 +94,14 @@ def extract_maps(
             if following.shape != first.shape:
                 break
             group.append(following)
-        together = torch.cat(group).to(device)
-        with autocast(device, precision):
-            features = network(together)
-        rows = features.float().permute(0, 2, 3, 1).cpu().numpy()
-        cues = find_cues(together, STRIDE).permute(0, 2, 3, 1).cpu().numpy()
-        small = F.avg_pool2d(together, STRIDE).permute(0, 2, 3, 1).cpu().numpy()
+        # not around the generator: between two images its caller would compute without gradients too
+        with torch.inference_mode():
+            together = torch.cat(group).to(device)
+            with autocast(device, precision):
+                features = network(together)
+            rows = features.float().permute(0, 2, 3, 1).cpu().numpy()
+            cues = find_cues(together, STRIDE).permute(0, 2, 3, 1).cpu().numpy()
+            small = F.avg_pool2d(together, STRIDE).permute(0, 2, 3, 1).cpu().numpy()
         for offset in range(len(group)):
             yield DenseMaps(positions[start + offset], rows[offset], cues[offset], small[offset])
         start += len(group)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from fs4cli.errors import ProjectError
+from fs4cli.errors import ConfigError, ProjectError
 from fs4cli.files import write_bytes, write_json
 from fs4cli.model.context_embedding import ContextAwareEmbedding
 from fs4cli.model.cues import COLOUR_CUES, TEXTURE_CUES, find_cues
@@ -203,7 +203,7 @@ def load_model(path: Path, device: torch.device) -> tuple[Segmenter, ModelCard]:
     try:
         segmenter = build_segmenter(card)
         segmenter.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError, OSError, KeyError) as error:
+    except (SafetensorError, ConfigError, RuntimeError, OSError, KeyError, TypeError, ValueError) as error:
         raise ProjectError(
             f"the weights in `{path}` cannot be read: {error}", hints=("train again, or restore the file from a copy",)
         ) from error
