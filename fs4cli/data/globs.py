@@ -26,8 +26,8 @@ def is_passed_over(name: str) -> bool:
 
 
 def is_inside(path: str, folder: str) -> bool:
-    """Whether an absolute path lies in a folder, at any depth; both without links."""
-    return path.startswith(folder.rstrip(os.sep) + os.sep)
+    """Whether an absolute path lies in a folder, at any depth, or is that folder; both without links."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def leads_to_folder(entry: os.DirEntry[str]) -> bool:
@@ -44,7 +44,8 @@ def _expand(root: str, folder: str, parts: Sequence[str], seen: set[str]) -> Ite
     place = os.path.join(root, folder)
     if part == "**":
         real = os.path.realpath(place)
-        if real in seen or is_inside(os.path.realpath(root), real):  # a link in a circle, or up and out
+        real_root = os.path.realpath(root)
+        if real in seen or (real != real_root and is_inside(real_root, real)):  # a link in a circle, or up and out
             return
         seen.add(real)
         yield from _expand(root, folder, rest, set()) if rest else [folder]

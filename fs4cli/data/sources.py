@@ -123,8 +123,12 @@ class _Search:
 
     def take_glob(self, source: str) -> None:
         root, paths = expand_glob(source)
+        shut = [folder for folder in self.except_folders if not is_inside(os.path.realpath(root), folder)]
         for path in paths:
-            if os.path.isdir(os.path.join(root, path)):
+            real = os.path.realpath(os.path.join(root, path))
+            if any(is_inside(real, folder) for folder in shut):
+                self.passed_over += 1
+            elif os.path.isdir(real):
                 self.walk(root, path)
             else:
                 self.add(root, path)
