@@ -7,11 +7,12 @@ the project's `plan.json`. docs/settings.md and the starter `fs4.yaml` are gener
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 Auto = Literal["auto"]
 AutoCount = Annotated[int, Field(ge=1)] | Auto
 
-RUNS_ONLY = {"affects_result": False}
+RUNS_ONLY: JsonDict = {"affects_result": False}
 """Marks a setting that changes how fast or how loudly a stage runs, not what it makes: it never makes a stage stale."""
 
 
@@ -22,89 +23,115 @@ class _Section(BaseModel):
 class IngestSettings(_Section):
     """Reading the folder of images."""
 
-    pattern: str = Field("*", description="Only files whose name matches this glob are looked at.")
-    cache_size: int = Field(256, ge=32, le=4096, description="Short side of the decoded copies, in pixels.")
-    max_pixels: int = Field(250_000_000, ge=1, description="Larger images are left out (a decompression bomb).")
-    max_bad_share: float = Field(0.5, ge=0, le=1, description="Stop if a larger share of the files cannot be read.")
-    near_duplicate_distance: int = Field(
-        4, ge=0, le=64, description="Bits of the 64-bit perceptual hash in which near duplicates differ at most."
+    pattern: str = Field(default="*", description="Only files whose name matches this glob are looked at.")
+    cache_size: int = Field(default=256, ge=32, le=4096, description="Short side of the decoded copies, in pixels.")
+    max_pixels: int = Field(default=250_000_000, ge=1, description="Larger images are left out (a decompression bomb).")
+    max_bad_share: float = Field(
+        default=0.5, ge=0, le=1, description="Stop if a larger share of the files cannot be read."
     )
-    decode_seconds: float = Field(30.0, gt=0, description="Give up on a file after so long.", json_schema_extra=RUNS_ONLY)
+    near_duplicate_distance: int = Field(
+        default=4,
+        ge=0,
+        le=64,
+        description="Bits of the 64-bit perceptual hash in which near duplicates differ at most.",
+    )
+    decode_seconds: float = Field(
+        default=30.0, gt=0, description="Give up on a file after so long.", json_schema_extra=RUNS_ONLY
+    )
 
 
 class ModelSettings(_Section):
     """The network; shared by pretrain, cluster and train."""
 
-    backbone: str = Field("auto", description="A timm model that gives feature maps (`features_only`), or a plain ViT.")
-    channels: int = Field(128, ge=8, le=1024, description="Width of the dense features.")
+    backbone: str = Field(
+        default="auto", description="A timm model that gives feature maps (`features_only`), or a plain ViT."
+    )
+    channels: int = Field(default=128, ge=8, le=1024, description="Width of the dense features.")
 
 
 class PretrainSettings(_Section):
     """Self-supervised pretraining of the dense network."""
 
-    weights: str | None = Field(None, description="Local file of self-supervised weights to start from, instead of none.")
-    steps: AutoCount = Field("auto", description="Optimizer updates.")
-    batch_size: AutoCount = Field("auto", description="Images an update.")
-    window: AutoCount = Field("auto", description="Short side at which images are read, in pixels; views are cut from it.")
-    crop: AutoCount = Field("auto", description="Side of the square training views, in pixels.")
+    weights: str | None = Field(
+        default=None, description="Local file of self-supervised weights to start from, instead of none."
+    )
+    steps: AutoCount = Field(default="auto", description="Optimizer updates.")
+    batch_size: AutoCount = Field(default="auto", description="Images an update.")
+    window: AutoCount = Field(
+        default="auto", description="Short side at which images are read, in pixels; views are cut from it."
+    )
+    crop: AutoCount = Field(default="auto", description="Side of the square training views, in pixels.")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="Peak learning rate.")
-    checkpoint_every: float = Field(60.0, gt=0, description="Seconds between checkpoints.", json_schema_extra=RUNS_ONLY)
+    checkpoint_every: float = Field(
+        default=60.0, gt=0, description="Seconds between checkpoints.", json_schema_extra=RUNS_ONLY
+    )
 
 
 class ClusterSettings(_Section):
     """Pyramid pseudo-labels (PGG)."""
 
-    grids: tuple[int, ...] = Field((1, 2, 4), description="Cells per side of each pyramid level; 1 is the whole image.")
-    clusters: tuple[AutoCount, ...] | Auto = Field("auto", description="Clusters of each pyramid level.")
-    balanced: bool = Field(True, description="Assign cells to clusters in equal shares.")
+    grids: tuple[int, ...] = Field(
+        default=(1, 2, 4), description="Cells per side of each pyramid level; 1 is the whole image."
+    )
+    clusters: tuple[AutoCount, ...] | Auto = Field(default="auto", description="Clusters of each pyramid level.")
+    balanced: bool = Field(default=True, description="Assign cells to clusters in equal shares.")
 
 
 class TrainSettings(_Section):
     """Joint training of the segmenter."""
 
-    steps: AutoCount = Field("auto", description="Optimizer updates.")
-    batch_size: AutoCount = Field("auto", description="Images an update.")
-    window: AutoCount = Field("auto", description="Short side at which images are read, in pixels; views are cut from it.")
-    crop: AutoCount = Field("auto", description="Side of the square training views, in pixels.")
+    steps: AutoCount = Field(default="auto", description="Optimizer updates.")
+    batch_size: AutoCount = Field(default="auto", description="Images an update.")
+    window: AutoCount = Field(
+        default="auto", description="Short side at which images are read, in pixels; views are cut from it."
+    )
+    crop: AutoCount = Field(default="auto", description="Side of the square training views, in pixels.")
     learning_rate: float = Field(3e-4, gt=0, le=1, description="Peak learning rate.")
-    pyramid: bool = Field(True, description="Guide pixels by the pyramid pseudo-labels (PGG).")
-    context: bool = Field(True, description="Embed each pixel with its neighbours (CAE).")
-    rounds: int = Field(2, ge=1, le=20, description="How often pixels are assigned anew.")
-    checkpoint_every: float = Field(60.0, gt=0, description="Seconds between checkpoints.", json_schema_extra=RUNS_ONLY)
+    pyramid: bool = Field(default=True, description="Guide pixels by the pyramid pseudo-labels (PGG).")
+    context: bool = Field(default=True, description="Embed each pixel with its neighbours (CAE).")
+    rounds: int = Field(default=2, ge=1, le=20, description="How often pixels are assigned anew.")
+    checkpoint_every: float = Field(
+        default=60.0, gt=0, description="Seconds between checkpoints.", json_schema_extra=RUNS_ONLY
+    )
 
 
 class PredictSettings(_Section):
     """Masks for images."""
 
-    size: AutoCount = Field("auto", description="Short side that the network sees, in pixels.")
-    batch_size: AutoCount = Field("auto", description="Images a forward pass.", json_schema_extra=RUNS_ONLY)
-    flip: bool = Field(True, description="Average with the mirrored image.")
-    refine: bool = Field(True, description="Sharpen masks along image edges.")
+    size: AutoCount = Field(default="auto", description="Short side that the network sees, in pixels.")
+    batch_size: AutoCount = Field(default="auto", description="Images a forward pass.", json_schema_extra=RUNS_ONLY)
+    flip: bool = Field(default=True, description="Average with the mirrored image.")
+    refine: bool = Field(default=True, description="Sharpen masks along image edges.")
 
 
 class EvaluateSettings(_Section):
     """Scores against ground truth."""
 
-    void: int = Field(255, ge=0, le=65535, description="Label value that is not counted.")
+    void: int = Field(default=255, ge=0, le=65535, description="Label value that is not counted.")
 
 
 class Settings(_Section):
     """All settings of a project."""
 
-    images: tuple[str, ...] = Field((), description="Folders, files, globs or list files of the images to learn from.")
-    classes: int = Field(27, ge=2, le=1000, description="Classes the finished model tells apart.")
+    images: tuple[str, ...] = Field(
+        default=(), description="Folders, files, globs or list files of the images to learn from."
+    )
+    classes: int = Field(default=27, ge=2, le=1000, description="Classes the finished model tells apart.")
     preset: Literal["auto", "tiny", "small", "base", "large"] = Field(
-        "auto", description="Size of everything that is left to the plan."
+        default="auto", description="Size of everything that is left to the plan."
     )
     budget: str | None = Field(
-        None, description="Wall-clock time for pretrain, cluster and train together, as 90s, 20m or 8h.",
+        default=None,
+        description="Wall-clock time for pretrain, cluster and train together, as 90s, 20m or 8h.",
         json_schema_extra=RUNS_ONLY,
     )
-    seed: int = Field(0, ge=0, lt=2**31, description="Of all randomness.")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.", json_schema_extra=RUNS_ONLY)
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="Number format of the network's work.")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Of all randomness.")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps.", json_schema_extra=RUNS_ONLY)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="Number format of the network's work."
+    )
     workers: Annotated[int, Field(ge=0)] | Auto = Field(
-        "auto", description="Processes that read images.", json_schema_extra=RUNS_ONLY
+        default="auto", description="Processes that read images.", json_schema_extra=RUNS_ONLY
     )
     ingest: IngestSettings = IngestSettings()
     model: ModelSettings = ModelSettings()
