@@ -129,11 +129,11 @@ def read_header(folder: Path) -> dict[str, Any] | None:
     return header
 
 
-def is_untouched(folder: Path, *, short_side: int, rules: int) -> bool:
-    """Whether the finished cache fits these settings and its shards look as they did when they were written."""
+def is_untouched(folder: Path) -> bool:
+    """Whether there is a finished cache, and its shards look as they did when they were written."""
     try:
         header = read_header(folder)
-        if header is None or (header["short_side"], header["rules"]) != (short_side, rules):
+        if header is None:
             return False
         ImageCache.open(folder)
         for name in header["shards"]:

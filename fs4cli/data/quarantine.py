@@ -6,7 +6,7 @@ CSV with one line an entry, whatever the file names hold: what cannot be printed
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fs4cli.data.index import ImageEntry
@@ -55,6 +55,11 @@ def count_reasons(entries: Iterable[ImageEntry]) -> dict[str, int]:
     return dict(Counter(kind_of(entry.reason) for entry in entries if entry.state == "bad").most_common())
 
 
+def join_counts(counts: Mapping[str, int]) -> str:
+    """Counts in words: `4 truncated, 1 too small`."""
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items())
+
+
 def judge_share(
     entries: Sequence[ImageEntry], sources: Sequence[str], *, largest: float, hints: tuple[str, ...]
 ) -> None:
@@ -71,7 +76,7 @@ def judge_share(
     """
     bad = sum(entry.state == "bad" for entry in entries)
     good = sum(entry.has_picture for entry in entries)
-    counts = ", ".join(f"{count:,} {reason}" for reason, count in count_reasons(entries).items())
+    counts = join_counts(count_reasons(entries))
     if not good:
         looked = f"looked at {len(entries):,} files" + (f": {counts}" if counts else "")
         raise InputError(f"no readable images in {_name(sources)}", details=(looked,), hints=hints[:1] if bad else ())

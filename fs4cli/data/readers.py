@@ -27,9 +27,20 @@ class ReaderPool:
     Args:
         workers: Processes, at least 1.
         max_pixels, seconds, short_side: As in `Reader`.
+        should_stop: Asked ten times a second; once it is true, nothing more is read.
     """
 
-    def __init__(self, workers: int, *, max_pixels: int = MAX_PIXELS, seconds: float, short_side: int | None):
+    def __init__(
+        self,
+        workers: int,
+        *,
+        max_pixels: int = MAX_PIXELS,
+        seconds: float,
+        short_side: int | None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ):
+        self.short_side = short_side
+        self._should_stop = should_stop
         self._readers = [
             Reader(max_pixels=max_pixels, seconds=seconds, short_side=short_side) for _ in range(max(1, workers))
         ]
@@ -57,15 +68,13 @@ class ReaderPool:
         *,
         known: Mapping[Path, str] | None = None,
         only_size: bool = False,
-        should_stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Reading]:
-        """Read files, a few ahead of the caller; in the order given.
+        """Read files, a few ahead of the caller; in the order given, fewer if it should stop.
 
         Args:
             paths: The files.
             known: The sha256 that a file had before, if its pixels are not needed again.
             only_size: Read the headers only.
-            should_stop: Asked ten times a second; the iteration ends early once it is true.
         """
         window: deque[Future[Reading]] = deque()
         rest = iter(paths)
@@ -75,7 +84,7 @@ class ReaderPool:
             if not window:
                 return
             while True:
-                if should_stop():
+                if self._should_stop():
                     return
                 try:
                     reading = window[0].result(timeout=_TICK)

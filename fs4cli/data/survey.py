@@ -5,7 +5,7 @@ with the pixels of every readable image in the shards.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,21 +72,13 @@ class Survey:
         """The records of all files read so far, in order, without ids."""
         return [self._entries[file.place] for file in self._found if file.place in self._entries]
 
-    def check_room(
-        self,
-        pool: ReaderPool,
-        folder: Path,
-        *,
-        short_side: int,
-        hints: tuple[str, ...],
-        should_stop: Callable[[], bool],
-    ) -> None:
+    def check_room(self, pool: ReaderPool, folder: Path, *, hints: tuple[str, ...]) -> None:
         """Refuse to start where the pixels of the unread files will not fit on the disk of `folder`.
 
         Raises:
             ResourceError: Says how much they need and how much there is.
         """
-        needed = self.estimate_bytes(pool, short_side=short_side, should_stop=should_stop)
+        needed = self.estimate_bytes(pool)
         free = shutil.disk_usage(folder).free
         if needed + SPARE_BYTES > free:
             raise ResourceError(
@@ -95,23 +87,22 @@ class Survey:
                 hints=hints,
             )
 
-    def estimate_bytes(self, pool: ReaderPool, *, short_side: int, should_stop: Callable[[], bool]) -> int:
+    def estimate_bytes(self, pool: ReaderPool) -> int:
         """What the pixels of the unread files will take on the disk, from the headers of a sample of them."""
         sample = self.unread[:: -(-len(self.unread) // SAMPLE)]
         pixels = 0
-        for reading in pool.read_all((Path(file.place) for file in sample), only_size=True, should_stop=should_stop):
+        for reading in pool.read_all((Path(file.place) for file in sample), only_size=True):
             if reading.size is not None:
-                height, width = shrink_size(reading.size, short_side)
+                height, width = shrink_size(reading.size, pool.short_side or min(reading.size))
                 pixels += height * width
         return pixels * 3 * len(self.unread) // len(sample) * 105 // 100
 
-    def read(self, pool: ReaderPool, journal: Journal, *, should_stop: Callable[[], bool]) -> Iterator[ImageEntry]:
+    def read(self, pool: ReaderPool, journal: Journal) -> Iterator[ImageEntry]:
         """Read the unread files, and give each one's record once it is in the journal.
 
         Args:
-            pool: Reads them, shrunk for the cache.
+            pool: Reads them, shrunk for the cache; where it stops early, what was read is kept.
             journal: Survives a kill; so do the shards that are closed.
-            should_stop: Ends the reading early; what was read is kept.
 
         Raises:
             ResourceError: The disk is full; what was closed before is kept.
@@ -121,7 +112,7 @@ class Survey:
             before = self._known.get(file.place)
             if before is not None and before.has_picture and before.rules == RULES and self._is_held(before):
                 held[Path(file.place)] = before.sha256
-        readings = pool.read_all((Path(file.place) for file in self.unread), known=held, should_stop=should_stop)
+        readings = pool.read_all((Path(file.place) for file in self.unread), known=held)
         try:
             for file, reading in zip(self.unread, readings, strict=False):  # fewer readings if it should stop
                 entry = self._record(file, reading)

@@ -23,6 +23,7 @@ from fs4cli.data.journal import Journal, read_known
 from fs4cli.data.near_duplicates import find_near_duplicates
 from fs4cli.data.quarantine import (
     count_reasons,
+    join_counts,
     judge_share,
     refuse_nothing,
     write_near_duplicates,
@@ -95,7 +96,6 @@ def run_ingest(
     if before is not None:
         settings = _keep_choices(settings, before, fresh=fresh)
     sources = _absolute_sources(project, settings)
-    short_side = settings.ingest.cache_size
     own = [str(project.root), *(str(project.stage(stage)) for stage in STAGES)]
     found = find_images(sources, settings.ingest.pattern, except_folders=own)
     if not found.files:
@@ -108,19 +108,18 @@ def run_ingest(
     known = read_known(project.index, _journal_path(project), progress.warn)
     if before is not None and hash_value(before.settings) != hash_value(record.settings):
         known = doubt_refusals(known)  # another limit may let them in
-    if before is not None and _is_current(project, record, before, found, known, short_side):
+    if before is not None and _is_current(project, record, before, found, known):
         progress.say(f"ingest: nothing new among {len(found):,} files")
         return _make_result(project, before, new=0, changed=0, gone=0)
     write_record(project, record)  # `running`: until the end no stage takes what lies there for whole
-    shards = ShardWriter(project.cache, short_side=short_side, rules=RULES)
+    shards = ShardWriter(project.cache, short_side=settings.ingest.cache_size, rules=RULES)
     survey = Survey(found, known, shards, max_pixels=settings.ingest.max_pixels)
     if survey.unread:
         _read_images(project, settings, survey, progress)
     entries = settle_entries(survey.entries)
     write_quarantine(project.quarantine, entries, folders=found.unreadable_folders)
-    largest = settings.ingest.max_bad_share
-    remedy = f"to go on without them, raise `ingest.max_bad_share: {largest:g}`"
-    judge_share(entries, sources, largest=largest, hints=(f"`{project.quarantine}` lists them", remedy))
+    remedies = (f"`{project.quarantine}` lists them", "to go on without them, raise `ingest.max_bad_share`")
+    judge_share(entries, sources, largest=settings.ingest.max_bad_share, hints=remedies)
     record = _finish(project, settings.ingest, record, entries, survey, shards)
     result = _make_result(project, record, new=survey.new, changed=survey.changed, gone=survey.lost)
     _tell(result, entries, progress)
@@ -129,30 +128,25 @@ def run_ingest(
 
 def _read_images(project: Project, settings: Settings, survey: Survey, progress: Progress) -> None:
     """Read what is unread into the journal and the shards, if there is room for it."""
-
-    def should_stop() -> bool:
-        return progress.stop_requested() is not None
-
     ingest = settings.ingest
     with ReaderPool(
         count_cores() if settings.workers == "auto" else settings.workers,
         max_pixels=ingest.max_pixels,
         seconds=ingest.decode_seconds,
         short_side=ingest.cache_size,
+        should_stop=lambda: progress.stop_requested() is not None,
     ) as pool:
         survey.check_room(
             pool,
             project.stage("ingest"),
-            short_side=ingest.cache_size,
             hints=("free some space", f"or make the copies smaller than `ingest.cache_size: {ingest.cache_size}`"),
-            should_stop=should_stop,
         )
         done = len(survey.entries)
         with (
             progress.task("ingest", done + len(survey.unread), unit="images", done=done) as task,
             Journal(_journal_path(project)) as journal,
         ):
-            for _ in survey.read(pool, journal, should_stop=should_stop):
+            for _ in survey.read(pool, journal):
                 task.advance()
     if not survey.is_read:
         raise Interrupted(
@@ -200,11 +194,11 @@ def _finish(
 
 
 def _is_current(
-    project: Project, record: Record, before: Record, found: FoundFiles, known: dict[str, ImageEntry], short_side: int
+    project: Project, record: Record, before: Record, found: FoundFiles, known: dict[str, ImageEntry]
 ) -> bool:
     """Whether the last result is whole and nothing of what it was made from has changed since."""
     is_same = before.state == "done" and hash_value(before.settings) == hash_value(record.settings)
-    return is_same and all_unchanged(known, found) and is_untouched(project.cache, short_side=short_side, rules=RULES)
+    return is_same and all_unchanged(known, found) and is_untouched(project.cache)
 
 
 def _tell(result: IngestResult, entries: list[ImageEntry], progress: Progress) -> None:
@@ -213,12 +207,10 @@ def _tell(result: IngestResult, entries: list[ImageEntry], progress: Progress) -
         f" {result.duplicates:,} duplicates left out, {result.near_duplicates:,} look alike,"
         f" cache {show_bytes(result.cache_bytes)}"
     )
-    if any(entry.conversions for entry in entries):
-        converted = ", ".join(f"{count:,} {step}" for step, count in count_conversions(entries).items())
-        progress.say(f"ingest: converted {converted}")
+    if conversions := count_conversions(entries):
+        progress.say(f"ingest: converted {join_counts(conversions)}")
     if result.bad:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.reasons.items())
-        progress.warn(f"{result.bad:,} files are left out ({reasons}): see `{result.quarantine}`")
+        progress.warn(f"{result.bad:,} files are left out ({join_counts(result.reasons)}): see `{result.quarantine}`")
 
 
 def _keep_choices(settings: Settings, before: Record, *, fresh: bool) -> Settings:

@@ -111,7 +111,6 @@ def test_the_same_bytes_are_kept_once(tmp_path: Path):
 def test_shards_made_by_other_settings_are_not_taken(tmp_path: Path, settings):
     fill(tmp_path, range(4))
 
-    assert not is_untouched(tmp_path, **settings)
     assert ShardWriter(tmp_path, **settings).places == {}
     assert list(tmp_path.glob("shard-*")) == []
 
@@ -152,7 +151,7 @@ def test_a_damaged_cache_is_not_opened_and_is_mended_with_what_is_whole(tmp_path
 
     with pytest.raises(ProjectError):
         ImageCache.open(tmp_path)
-    assert not is_untouched(tmp_path, short_side=8, rules=1)
+    assert not is_untouched(tmp_path)
     writer = ShardWriter(tmp_path, short_side=8, rules=1)
     lost = [number for number in range(8) if name(number) not in writer.places]
     assert len(lost) in (0, 4)
@@ -168,18 +167,18 @@ def test_a_changed_byte_is_noticed_by_its_time_and_its_hash(tmp_path: Path):
     data[5] ^= 1
     path.write_bytes(data)
 
-    assert not is_untouched(tmp_path, short_side=8, rules=1)
+    assert not is_untouched(tmp_path)
     assert ShardWriter(tmp_path, short_side=8, rules=1).places == {}
 
 
 def test_a_copied_cache_is_checked_once_and_kept(tmp_path: Path):
     fill(tmp_path, range(4))
     os.utime(tmp_path / "shard-000000.bin", ns=(5, 5))
-    assert not is_untouched(tmp_path, short_side=8, rules=1)
+    assert not is_untouched(tmp_path)
 
     assert len(ShardWriter(tmp_path, short_side=8, rules=1).places) == 4
 
-    assert is_untouched(tmp_path, short_side=8, rules=1)
+    assert is_untouched(tmp_path)
 
 
 def test_publishing_the_same_again_writes_nothing(tmp_path: Path):

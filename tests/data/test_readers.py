@@ -107,8 +107,9 @@ def test_a_file_that_kills_its_reader_twice_is_bad(tmp_path: Path, slow_file: Pa
 
 def test_stopping_does_not_wait_for_a_slow_file(slow_file: Path):
     started = time.monotonic()
-    with ReaderPool(1, seconds=30.0, short_side=None) as pool:
-        readings = list(pool.read_all([slow_file] * 20, should_stop=lambda: time.monotonic() - started > 0.3))
+    should_stop = lambda: time.monotonic() - started > 0.3  # noqa: E731
+    with ReaderPool(1, seconds=30.0, short_side=None, should_stop=should_stop) as pool:
+        readings = list(pool.read_all([slow_file] * 20))
 
     assert readings == []
     assert time.monotonic() - started < 5
