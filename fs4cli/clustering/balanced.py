@@ -1,6 +1,7 @@
 """Assignment with equal shares: Sinkhorn's iteration.
 
-In: similarities of vectors to prototypes or centroids. Out: soft assignments whose clusters all get the same share.
+In: similarities of vectors to prototypes or centroids. Out: soft assignments whose clusters get equal shares, the more
+nearly so the more iterations.
 
 Follows: SwAV (Caron et al., 2020), section 3.1: entropy-regularized optimal transport, 3 iterations.
 Ours: the log domain, so that small temperatures do not overflow.
@@ -19,12 +20,12 @@ def assign_balanced(
     iterations: int = 3,
     shares: Float[Tensor, " k"] | None = None,
 ) -> Float[Tensor, "n k"]:
-    """Soft assignments, rows summing to 1, columns to `n * shares`.
+    """Soft assignments, rows summing to 1, columns ever nearer to `n * shares`.
 
     Args:
         similarities: Cosines, in [-1, 1].
         epsilon: Temperature; smaller is harder.
-        iterations: Rounds of scaling rows and columns.
+        iterations: Rounds of scaling rows and columns. The smaller `epsilon`, the more it takes.
         shares: The share of each cluster, summing to 1. Equal if left out.
     """
     count, clusters = similarities.shape

@@ -26,9 +26,10 @@ class FeatureStore:
         self.key = key
         self._journal = path.with_suffix(".json")
         self.rows = self._count_rows()
-        path.parent.mkdir(parents=True, exist_ok=True)
         with explain_os_errors(path):
             if self.rows == 0:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._journal.unlink(missing_ok=True)  # first: it must not vouch for rows that are no more
                 self._array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
             else:
                 self._array = np.lib.format.open_memmap(path, mode="r+")
@@ -58,7 +59,9 @@ class FeatureStore:
     def _count_rows(self) -> int:
         try:
             journal = read_json(self._journal)
-        except FileNotFoundError:
+            # only for reading: for writing, a file that is too short would be filled up with zeros
+            on_disk = np.lib.format.open_memmap(self.path, mode="r")
+        except (FileNotFoundError, ValueError):
             return 0
-        whole = journal.get("key") == self.key and journal.get("shape") == list(self.shape) and self.path.exists()
-        return int(journal["rows"]) if whole else 0
+        fits = journal == {"key": self.key, "shape": list(self.shape), "rows": journal.get("rows")}
+        return int(journal["rows"]) if fits and on_disk.shape == self.shape else 0

@@ -51,7 +51,8 @@ def group_cells(
         features: Pooled features of each cell of each image.
         clusters: How many groups.
         seed: Of the sample and of k-means.
-        balanced: Whether all clusters get the same share of the cells (Sinkhorn); nearest centroid otherwise.
+        balanced: Whether shares of the clusters are drawn towards equality (Sinkhorn, 10 iterations); nearest
+            centroid otherwise.
         width: Dimensions kept by the whitening, at most.
         epsilon: Temperature of the soft labels.
 
@@ -86,11 +87,15 @@ def fit_whitening(
     """The mean, and the matrix that turns centred vectors into `width` uncorrelated ones of unit variance.
 
     Directions with less than a ten-thousandth of the largest variance are noise of the number format and are dropped.
+    Vectors that are all alike become zeros of width 1.
     """
     mean = vectors.mean(0)
-    values, directions = np.linalg.eigh(np.cov((vectors - mean).T.astype(np.float64)).reshape(len(mean), len(mean)))
+    centred = (vectors - mean).astype(np.float64)
+    values, directions = np.linalg.eigh(centred.T @ centred / max(len(vectors) - 1, 1))
     order = np.argsort(values)[::-1][: max(1, width)]
-    order = order[values[order] > max(values.max(), 1e-12) * 1e-4]
+    order = order[values[order] > max(values.max() * 1e-4, 1e-12)]
+    if len(order) == 0:
+        return mean.astype(np.float32), np.zeros((len(mean), 1), np.float32)
     matrix = directions[:, order] / np.sqrt(values[order])
     return mean.astype(np.float32), _fix_signs(matrix).astype(np.float32)
 
