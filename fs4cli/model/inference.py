@@ -1,7 +1,7 @@
 """Masks and probabilities of one image at its own size, in bounded memory.
 
-In: uint8 images of any size and a segmenter. Out: ids per pixel. The network looks at the image shrunk to the short side
-it was trained at; its probabilities are enlarged band by band, so that a picture of 12 megapixels with 30 classes never
+In: uint8 images of any size and a segmenter. Out: ids per pixel. The network looks at the image shrunk to the short
+side it was trained at; its probabilities are enlarged band by band, so that a picture of 12 megapixels with 30 classes never
 needs all its probabilities at once.
 """
 
