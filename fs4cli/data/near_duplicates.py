@@ -13,7 +13,7 @@ _BITS = 64
 _BLOCK = 4_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NearDuplicate:
     """A picture and the earlier one it resembles.
 

@@ -18,7 +18,7 @@ from fs4cli.errors import InputError
 _LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FoundFile:
     """A file to look at.
 
