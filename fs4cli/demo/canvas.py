@@ -104,7 +104,7 @@ def cover(
         colour = draw_colour(canvas.random, material, canvas.weather)
     u, v = _shift(canvas, u, v)
     box = _surround(mask)
-    near = ndimage.binary_dilation(mask[box], iterations=2)
+    near = np.asarray(ndimage.binary_dilation(mask[box], iterations=2), dtype=bool)
     painted = paint_material(canvas.tiles, material, u[box][near], v[box][near], colour)
     painted *= np.broadcast_to(np.asarray(shade, np.float32), canvas.size)[box][near, None]
     share = np.broadcast_to(np.asarray(haze, np.float32), canvas.size)[box][near, None]
@@ -154,7 +154,11 @@ def take_picture(canvas: Canvas) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def _lay(
-    canvas: Canvas, mask: np.ndarray, material: str, colours: np.ndarray, box: tuple[slice, slice] = (slice(None), slice(None))
+    canvas: Canvas,
+    mask: np.ndarray,
+    material: str,
+    colours: np.ndarray,
+    box: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> None:
     share = ndimage.gaussian_filter(mask[box].astype(np.float32), 0.6)
     share = np.where(mask[box], np.maximum(share, 0.5), np.minimum(share, 0.5))[..., None]

@@ -52,9 +52,7 @@ def draw_weather(random: np.random.Generator) -> Weather:
     top, horizon = _SKIES[random.integers(len(_SKIES))]
     shift = random.normal(0, 6, 3)
     clouds = float(random.choice((0.0, 0.35, 0.55, 0.75)))
-    return Weather(
-        (np.array(top) + shift).astype(np.float32), (np.array(horizon) + shift).astype(np.float32), clouds
-    )
+    return Weather((np.array(top) + shift).astype(np.float32), (np.array(horizon) + shift).astype(np.float32), clouds)
 
 
 def draw_colour(random: np.random.Generator, material: str, weather: Weather) -> Float[np.ndarray, " 3"]:
@@ -81,7 +79,11 @@ def draw_colour(random: np.random.Generator, material: str, weather: Weather) ->
 
 
 def paint_sky(
-    tiles: Tiles, u: Float[np.ndarray, " n"], v: Float[np.ndarray, " n"], height: Float[np.ndarray, " n"], weather: Weather
+    tiles: Tiles,
+    u: Float[np.ndarray, " n"],
+    v: Float[np.ndarray, " n"],
+    height: Float[np.ndarray, " n"],
+    weather: Weather,
 ) -> Float[np.ndarray, "n 3"]:
     """A gradient with clouds that flatten towards the horizon.
 
@@ -125,7 +127,7 @@ def paint_material(
         "grass": lambda: 0.17 * sample_tile(tiles["blades"], u, v) + 0.06 * patches,
         "rock": lambda: 0.19 * sample_tile(tiles["stones"], u * 0.8, v * 0.8) + 0.08 * sample_tile(tiles["dirt"], u, v),
         "foliage": lambda: 0.33 * sample_tile(tiles["leaves"], u * 0.9, v * 0.9),
-        "building": lambda: _lay_bricks(tiles, u, v) + 0.04 * patches,
+        "building": lambda: lay_bricks(tiles, u, v) + 0.04 * patches,
         "road": lambda: 0.055 * sample_tile(tiles["grain"], u * 0.8, v * 0.8) + 0.05 * patches,
     }[material]()
     warmth = np.array((1.0, 1.0, 0.85), dtype=np.float32)  # what is lit is a little yellower than what is not
@@ -136,7 +138,17 @@ def paint_material(
     return painted.astype(np.float32)
 
 
-def _lay_bricks(tiles: Tiles, u: Float[np.ndarray, " n"], v: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def lay_bricks(tiles: Tiles, u: Float[np.ndarray, " n"], v: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Rows of bricks 11 tile pixels wide and 5 high, each of its own tone, with light mortar between.
+
+    Args:
+        tiles: Of `make_tiles`.
+        u: Across, in tile pixels.
+        v: Down, in tile pixels.
+
+    Returns:
+        The logarithm of the light, about -0.3 to 0.2.
+    """
     row = np.floor(v / 5)
     across = u / 11 + 0.5 * (row % 2)
     down = v / 5 - row

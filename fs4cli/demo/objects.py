@@ -20,7 +20,9 @@ def place_tree(canvas: Canvas, foot: Place, tall: float) -> None:
     _cast_shadow(canvas, foot, 0.3 * tall)
     thick, lean = max(1.0, 0.035 * tall), random.normal(0, 0.05) * tall
     top = y - 0.55 * tall
-    trunk = fill_polygon(canvas, [(x - thick, y), (x + thick, y), (x + lean + thick / 2, top), (x + lean - thick / 2, top)])
+    trunk = fill_polygon(
+        canvas, [(x - thick, y), (x + thick, y), (x + lean + thick / 2, top), (x + lean - thick / 2, top)]
+    )
     bark = np.array((86, 70, 56), np.float32) * random.uniform(0.7, 1.2)
     cover(canvas, trunk, "foliage", canvas.across * 1.5, canvas.down * 0.4, colour=bark)
     middle = (x + lean, y - tall * random.uniform(0.7, 0.8))
@@ -55,7 +57,11 @@ def place_rock(canvas: Canvas, foot: Place, tall: float) -> None:
 def place_house(canvas: Canvas, foot: Place, tall: float) -> None:
     """A wall to the front, one to the side and a roof: all of it is building."""
     random, (x, y) = canvas.random, foot
-    wide, high, deep = tall * random.uniform(0.5, 1.1), tall * random.uniform(0.35, 0.7), tall * random.uniform(0.2, 0.5)
+    wide, high, deep = (
+        tall * random.uniform(0.5, 1.1),
+        tall * random.uniform(0.35, 0.7),
+        tall * random.uniform(0.2, 0.5),
+    )
     turn = float(random.choice((-1, 1)))  # the side that shows its gable
     skew = -0.18 * deep  # the far end stands a little higher in the picture
     corner, left = x + turn * wide / 2, x - turn * wide / 2
@@ -87,7 +93,12 @@ def place_row(canvas: Canvas, horizon: float) -> None:
     end = rim + (vanish - rim) * random.uniform(0.35, 0.75)
     above, below = height * random.uniform(0.35, 1.1), height * random.uniform(0.15, 0.6)
     share = abs(end - vanish) / abs(rim - vanish)  # how much smaller the far end looks
-    corners = [(rim, horizon - above), (end, horizon - above * share), (end, horizon + below * share), (rim, horizon + below)]
+    corners = [
+        (rim, horizon - above),
+        (end, horizon - above * share),
+        (end, horizon + below * share),
+        (rim, horizon + below),
+    ]
     mask = fill_polygon(canvas, corners)
     x = canvas.across + width / 2
     nearness = np.clip((x - vanish) / (rim - vanish), 0.2, None).astype(np.float32)
@@ -106,7 +117,8 @@ def _grow_crown(canvas: Canvas, middle: Place, *, width: float, height: float) -
     colour = draw_colour(random, "foliage", canvas.weather)
     closeness = float(np.clip(1.6 - height / 40, 0.8, 1.5))
     clumps = [(0.0, 0.0, 1.0)] + [
-        (random.uniform(-0.75, 0.75), random.uniform(-0.6, 0.6), random.uniform(0.4, 0.65)) for _ in range(random.integers(3, 8))
+        (random.uniform(-0.75, 0.75), random.uniform(-0.6, 0.6), random.uniform(0.4, 0.65))
+        for _ in range(random.integers(3, 8))
     ]
     for aside, lower, share in clumps:
         place = (middle[0] + aside * width, middle[1] + lower * height)

@@ -16,6 +16,7 @@ from fs4cli.demo.objects import hang_branches, place_bush, place_house, place_ro
 from fs4cli.demo.textures import draw_line, make_tiles, sample_tile
 
 HEIGHT, WIDTH = 192, 256
+_KINDS = (place_tree, place_bush, place_rock, place_house)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def _raise_hills(canvas: Canvas, horizon: float) -> None:
         torn = {"foliage": 0.8, "rock": 0.55, "grass": 0.1}[material]
         ridge = draw_line(random, 2 * width, roughness=torn)[:width] * rise * 0.6
         mask = canvas.down > horizon - rise - ridge[None]
-        closeness = 1.5 - 0.3 * step
+        closeness = (2.4 if material == "grass" else 1.5) - 0.3 * step
         cover(
             canvas,
             mask,
@@ -84,7 +85,9 @@ def _lay_ground(canvas: Canvas, horizon: float) -> None:
     """Materials that lie flat: one everywhere, a second and a third in patches, a road through them."""
     random, (height, _) = canvas.random, canvas.size
     reach = max(height - horizon, 30.0)
-    below = np.clip(canvas.down - horizon, 0, None) + 0.09 * reach  # never 0: at the horizon a texture would only flicker
+    below = (
+        np.clip(canvas.down - horizon, 0, None) + 0.09 * reach
+    )  # never 0: at the horizon a texture would only flicker
     u = canvas.across * reach / below * 0.9  # tile pixels come closer together with distance ...
     v = reach * np.log(below / reach)  # ... in both directions alike, so that blades stay upright
     flat_v = -reach * reach / below * 0.35
@@ -127,7 +130,7 @@ def _place_objects(canvas: Canvas, horizon: float) -> None:
         foot = max(horizon, 0.1 * height) + nearness * (height - max(horizon, 0.1 * height))
         place = (float(random.uniform(-0.05, 1.05) * width), float(foot))
         tall = float(height * (0.14 + 0.6 * nearness))
-        kind = random.choice((place_tree, place_bush, place_rock, place_house), p=(0.3, 0.2, 0.25, 0.25))
+        kind = _KINDS[random.choice(len(_KINDS), p=(0.3, 0.2, 0.25, 0.25))]
         if kind is place_rock or _is_land(canvas, place):
             kind(canvas, place, tall)
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 SIDE = 384
 """Pixels per side of a tile."""
@@ -95,10 +95,10 @@ def _draw_cells(random: np.random.Generator, *, cells: int) -> tuple[np.ndarray,
     reach = SIDE / cells**0.5  # cells of about this width, their borders bent by a fifth of it
     bends = [ndimage.gaussian_filter(random.standard_normal((SIDE, SIDE)), 0.25 * reach, mode="wrap") for _ in "yx"]
     middle += 0.2 * reach * np.stack([_normalize(bend) for bend in bends], axis=-1)
-    distances, owners = cKDTree(points, boxsize=SIDE).query(np.mod(middle, SIDE).reshape(-1, 2), k=2)
+    distances, owners = KDTree(points, boxsize=SIDE).query(np.mod(middle, SIDE).reshape(-1, 2), k=2)
     near = distances[:, 0].reshape(SIDE, SIDE)
     edges = np.exp(-((distances[:, 1] - distances[:, 0]).reshape(SIDE, SIDE) ** 2) / 3)
-    shades = random.standard_normal(cells)[owners[:, 0]].reshape(SIDE, SIDE)
+    shades = random.standard_normal(cells)[np.asarray(owners)[:, 0]].reshape(SIDE, SIDE)
     return near, _normalize(edges), _normalize(shades - 0.9 * _normalize(near) - 1.6 * edges)
 
 
