@@ -2,16 +2,18 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fs4cli.cli.help_page import ADVANCED, COMMON, MODEL, OUTPUT
-from fs4cli.cli.ingest import Yes
 from fs4cli.cli.options import option, setting_option
 from fs4cli.cli.session import Session
-from fs4cli.errors import PartialError, UsageError
+from fs4cli.config import Settings
+from fs4cli.errors import InputError, PartialError, UsageError
+from fs4cli.project.project import Project
 
+_SHOWN = 5  # failures that the message lists; the warnings list all
 Model = Annotated[
     Path | None,
     option(
@@ -41,7 +43,7 @@ def predict(
             "--out",
             "-o",
             help="A mask file for one image, else a folder that mirrors the sources; `-` for stdout.",
-            default="predict/ of the project",
+            default="predict/masks of the project",
             panel=COMMON,
             metavar="OUT",
         ),
@@ -56,7 +58,6 @@ def predict(
     model: Model = None,
     size: Annotated[str | None, setting_option("predict.size", "--size", panel=MODEL, metavar="PIXELS")] = None,
     fresh: Annotated[bool, option("--fresh", help="Make masks again that are there.", panel=ADVANCED)] = False,
-    yes: Yes = False,
 ) -> None:
     """Write a mask for every image.
 
@@ -76,8 +77,6 @@ def predict(
     if out is None and project is None:
         raise UsageError("`--model` without a project needs a place for the masks", hints=("add `-o DIR`",))
     place = Path(out) if out is not None else None
-    if fresh and place is None and project is not None:
-        session.confirm_removal([project.stage("predict")], agreed=yes)
     # masks that go elsewhere leave the project alone, so that its training may go on meanwhile
     watch = session.writing(project) if place is None and project is not None else session.watching()
     with watch as progress:
@@ -93,14 +92,34 @@ def predict(
             progress=progress,
             **wanted,
         )
-    made = place if place is not None else project.stage("predict") if project is not None else None
+    made = place if place is not None else project.stage("predict") / "masks" if project is not None else None
     session.report.show(result, paths=[made] if made is not None else [])
+    _judge(result)
+
+
+def _judge(result: Any) -> None:
+    """Nothing usable is an input error; some failures are exit code 8."""
+    made = len(result.written) + len(result.skipped)
+    reasons = tuple(f"`{image}`: {reason}" for image, reason in result.failed[:_SHOWN])
+    if len(result.failed) > _SHOWN:
+        reasons += (f"and {len(result.failed) - _SHOWN:,} more",)
+    if result.failed and not made:
+        raise InputError("no image could be read", details=reasons)
     if result.failed:
-        images = len(result.written) + len(result.skipped) + len(result.failed)
-        raise PartialError(f"{len(result.failed)} of {images} images have no mask")
+        count = len(result.failed)
+        raise PartialError(
+            f"{count:,} of {made + count:,} images {'has' if count == 1 else 'have'} no mask", details=reasons
+        )
 
 
-def _to_stdout(session, sources, project, model, settings, wanted) -> None:
+def _to_stdout(
+    session: Session,
+    sources: list[str],
+    project: Project | None,
+    model: Path | None,
+    settings: Settings,
+    wanted: dict[str, bool],
+) -> None:
     if len(sources) != 1 or Path(sources[0]).is_dir() or any(wanted.values()):
         raise UsageError("`-o -` writes one mask of one image", hints=("name one image, and no other outputs",))
     if session.report.as_json:
@@ -112,6 +131,5 @@ def _to_stdout(session, sources, project, model, settings, wanted) -> None:
         result = run_predict(
             sources, out=place, project=project, model=model, settings=settings, progress=progress, **wanted
         )
-        if result.failed or not place.is_file():
-            raise PartialError(f"`{sources[0]}` has no mask")
+        _judge(result)
         session.report.write_bytes(place.read_bytes())

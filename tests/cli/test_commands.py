@@ -304,14 +304,26 @@ class TestPredict:
         assert (called.project, called.model) == (None, Path("m.safetensors"))
         assert fs4("predict", "a.jpg", "--model", "m.safetensors").code == 2
 
-    def test_failed_images_are_exit_8_with_the_result_in_the_object(self, fs4, project, stages):
-        result = SimpleResult(written=["a"], skipped=[], failed=["b"])
+    def test_some_failed_images_are_exit_8_with_the_result_in_the_object(self, fs4, project, stages):
+        result = SimpleResult(written=["a.png"], skipped=[], failed=[("b", "truncated")])
         stages.replace("fs4cli.stages.predict", "run_predict", result)
         value = json.loads(fs4("predict", "a", "b", "-o", "out", "--json").out)
 
         assert value["error"]["code"] == 8
-        assert value["error"]["message"] == "1 of 2 images have no mask"
-        assert value["result"]["failed"] == ["b"]
+        assert value["error"]["message"] == "1 of 2 images has no mask"
+        assert value["error"]["details"] == ["`b`: truncated"]
+        assert value["result"]["failed"] == [["b", "truncated"]]
+
+    @pytest.mark.parametrize("out", ["out", "-"])
+    def test_no_readable_image_at_all_is_exit_4(self, fs4, project, stages, out):
+        failed = [(f"{number}.jpg", "truncated") for number in range(7)]
+        result = SimpleResult(written=[], skipped=[], failed=failed)
+        stages.replace("fs4cli.stages.predict", "run_predict", result)
+        outcome = fs4("predict", "a", "-o", out)
+
+        assert outcome.code == 4
+        assert "error: no image could be read\n  `0.jpg`: truncated\n" in outcome.err
+        assert "  and 2 more\n" in outcome.err
 
 
 class SimpleResult(dict):
