@@ -81,7 +81,7 @@ class _Bench:
     device: torch.device
     precision: Precision
     short_side: int
-    pyramid: list[tuple[int, Float32[np.ndarray, "n cells m"]]]
+    pyramid: list[tuple[int, Float32[np.ndarray, "n _ _"]]]
     progress: Progress
 
 

@@ -20,6 +20,9 @@ from fs4cli.model.refinement import refine_probabilities
 from fs4cli.training.segmentation import GuidanceLevel
 
 
+_FILES = ("labels.bin", "confidence.bin", "table.npy", "expected.npz")
+
+
 @dataclass(frozen=True)
 class Assignment:
     """A finished round's assignment.
@@ -34,7 +37,7 @@ class Assignment:
     label_maps: LabelMaps
     shares: Float[np.ndarray, " k"]
     health: Health
-    expected: list[Float32[np.ndarray, "m k"]]
+    expected: list[Float32[np.ndarray, "_ k"]]
 
 
 def refine_assignment(
@@ -53,8 +56,8 @@ def refine_assignment(
 
 def write_assignment(
     folder: Path,
-    soft_assignments: Iterable[Float32[np.ndarray, "h w k"]],
-    pyramid: list[tuple[int, Float32[np.ndarray, "n cells m"]]],
+    soft_assignments: Iterable[Float32[np.ndarray, "_ _ k"]],
+    pyramid: list[tuple[int, Float32[np.ndarray, "n _ _"]]],
     clusters: int,
 ) -> Assignment:
     """Write a round's assignment, image by image.
@@ -92,10 +95,10 @@ def write_assignment(
         {
             "shares": shares.tolist(),
             "health": health.as_dict(),
-            "files": {name: hash_file(folder / name) for name in ("labels.bin", "confidence.bin", "expected.npz")},
+            "files": {name: hash_file(folder / name) for name in _FILES},
         },
     )
-    return Assignment(label_maps, shares, health, expected)
+    return Assignment(label_maps, shares, Health(**health.as_dict()), expected)  # as a resumed run will read it
 
 
 def read_assignment(folder: Path) -> Assignment | None:
@@ -112,7 +115,7 @@ def read_assignment(folder: Path) -> Assignment | None:
     return Assignment(label_maps, np.array(values["shares"]), Health(**values["health"]), expected)
 
 
-def guide(assignment: Assignment, pyramid: list[tuple[int, Float32[np.ndarray, "n cells m"]]]) -> list[GuidanceLevel]:
+def guide(assignment: Assignment, pyramid: list[tuple[int, Float32[np.ndarray, "n _ _"]]]) -> list[GuidanceLevel]:
     """The pyramid's labels with what this assignment puts into their cells, for the objective."""
     return [
         GuidanceLevel(grid, torch.from_numpy(np.asarray(labels)), torch.from_numpy(expected))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def weigh_clusters(shares: Float[Tensor, " k"], *, power: float = 0.5) -> Float[Tensor, " k"]:
-    """Loss weight of each cluster: its share to the power of -`power`, within [0.2, 5], mean 1 over pixels.
+    """Loss weight of each cluster: its share to the power of -`power`, mean 1 over pixels, then cut to [0.2, 5].
 
     Args:
         shares: Of all pixels, summing to 1.
@@ -50,7 +50,7 @@ def compare_with_labels(
 def compare_views(
     logits: Float[Tensor, "n k"], other: Float[Tensor, "n k"], *, temperature: float = 0.5
 ) -> Float[Tensor, ""]:
-    """How far one view's prediction is from the other's, sharpened; the other view gets no gradient.
+    """How far one view's prediction is from the other's, sharpened; the other view gets no gradient. 0 for no pixels.
 
     Args:
         logits: Of a view's pixels.
@@ -58,4 +58,5 @@ def compare_views(
         temperature: Of the other view; below 1 sharpens.
     """
     target = torch.softmax(other.detach() / temperature, dim=1)
-    return -(target * F.log_softmax(logits, dim=1)).sum(1).mean()
+    # two views may have nothing in common: a mean over no pixels would be no number, and the whole update be lost
+    return -(target * F.log_softmax(logits, dim=1)).sum() / max(len(logits), 1)

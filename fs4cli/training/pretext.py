@@ -147,7 +147,8 @@ class Pretext(nn.Module):
 
     def _cross_entropy(self, target_scores: Float[Tensor, "n k"], scores: Float[Tensor, "n k"]) -> Tensor:
         assignment = assign_balanced(target_scores)
-        return -(assignment * F.log_softmax(scores / self.options.temperature, dim=1)).sum(1).mean()
+        # two views may have nothing in common: a mean over no pixels would be no number, and the whole update be lost
+        return -(assignment * F.log_softmax(scores / self.options.temperature, dim=1)).sum() / max(len(scores), 1)
 
     @torch.no_grad()
     def after_step(self, step: int, steps: int) -> None:
