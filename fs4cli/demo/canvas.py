@@ -140,7 +140,7 @@ def take_picture(canvas: Canvas) -> UInt8[np.ndarray, "H W 3"]:
             (canvas.down * 0.7 + random.uniform(0, 384)).ravel(),
         ).reshape(height, width)
         shaded = (cloud > random.uniform(0.2, 1.2)) & (canvas.labels != MATERIALS.index("sky"))
-        darken(canvas, shaded, softness=5, light=random.uniform(0.55, 0.8))
+        darken(canvas, shaded, softness=5.0, light=random.uniform(0.55, 0.8))
     slope = random.uniform(-0.18, 0.18, 2)
     light = 1 + slope[0] * canvas.across / width + slope[1] * (canvas.down / height - 0.5)
     gain = random.uniform(0.72, 1.18) * (1 + random.normal(0, 0.03, 3))

@@ -19,7 +19,7 @@ from fs4cli.data.masks import read_mask
 from fs4cli.demo.folder import SceneFolder, write_scenes
 from fs4cli.demo.materials import MATERIALS, PALETTE
 from fs4cli.demo.overview import Row, draw_overview
-from fs4cli.files import write_atomic
+from fs4cli.files import explain_os_errors, write_atomic
 from fs4cli.pipeline import train_from_images
 from fs4cli.progress import Progress
 from fs4cli.project.lock import lock_project
@@ -124,6 +124,8 @@ def fill_settings(settings: Settings) -> Settings:
 def _open_project(root: Path, scenes: SceneFolder, settings: Settings) -> Project:
     project = Project(root.resolve())
     if not project.settings_path.exists():
+        with explain_os_errors(root):
+            root.mkdir(exist_ok=True)  # there before the settings name the images by a path from it
         write_starter(project.settings_path, images=[str(scenes.images("train"))], classes=settings.classes)
     return project
 
