@@ -7,14 +7,14 @@ Ours: written anew from the paper's description; the unary term is kept at each 
 """
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from fs4cli.model.context_embedding import shift
-
+_REACH = 4
 _STEPS = tuple(
     (row * dilation, column * dilation)
-    for dilation in (1, 2, 4)
+    for dilation in (1, 2, _REACH)
     for row in (-1, 0, 1)
     for column in (-1, 0, 1)
     if row or column
@@ -39,17 +39,34 @@ def refine_probabilities(
     Returns:
         Probabilities summing to 1 over k.
     """
-    inside = torch.ones_like(images[:, :1])
-    differences = torch.stack([(images - shift(images, *step)).abs().mean(1) for step in _STEPS], 1)
-    counted = torch.cat([shift(inside, *step) for step in _STEPS], 1)
+    if images.device.type == "cpu" and len(images) > 1:  # one image's maps stay in the cache of a core
+        pairs = zip(probabilities.split(1), images.split(1), strict=True)
+        return torch.cat([refine_probabilities(*pair, iterations=iterations, keep=keep) for pair in pairs])
+    weights = (1 - keep) * _weigh_neighbours(images)
+    padded = F.pad(probabilities, (_REACH,) * 4)
+    refined = padded[:, :, _REACH:-_REACH, _REACH:-_REACH]
+    neighbours = [_look(padded, *step) for step in _STEPS]  # views: they follow what is copied into `refined`
+    for _ in range(iterations):
+        total = keep * probabilities
+        for position, values in enumerate(neighbours):
+            total.addcmul_(weights[:, position : position + 1], values)
+        refined.copy_(total)
+    return refined.clone()
+
+
+def _weigh_neighbours(images: Tensor) -> Tensor:
+    """The share of each neighbour in its pixel's average; 0 for those beyond the border."""
+    padded, inside = F.pad(images, (_REACH,) * 4), F.pad(torch.ones_like(images[:, :1]), (_REACH,) * 4)
+    differences = torch.stack([(images - _look(padded, *step)).abs().mean(1) for step in _STEPS], 1)
+    counted = torch.cat([_look(inside, *step) for step in _STEPS], 1)
     # contrast is local: a faint edge in a flat region counts as much as a strong one in texture
     mean = (differences * counted).sum(1, keepdim=True) / counted.sum(1, keepdim=True)
     logits = -((differences / (mean + 0.01)) ** 2)
-    weights = torch.softmax(logits.masked_fill(counted == 0, -1e4), dim=1)
-    refined = probabilities
-    for _ in range(iterations):
-        gathered = torch.zeros_like(refined)
-        for position, step in enumerate(_STEPS):
-            gathered = gathered + weights[:, position : position + 1] * shift(refined, *step)
-        refined = keep * probabilities + (1 - keep) * gathered
-    return refined
+    return torch.softmax(logits.masked_fill(counted == 0, -1e4), dim=1)
+
+
+def _look(padded: Tensor, down: int, right: int) -> Tensor:
+    """A view of the padded map as pixels see it that look `down` and `right`."""
+    height, width = padded.shape[2] - 2 * _REACH, padded.shape[3] - 2 * _REACH
+    top, left = _REACH + down, _REACH + right
+    return padded[:, :, top : top + height, left : left + width]
