@@ -19,7 +19,6 @@ from fs4cli.files import hash_file, read_json, write_atomic, write_json
 from fs4cli.model.refinement import refine_probabilities
 from fs4cli.training.segmentation import GuidanceLevel
 
-
 _FILES = ("labels.bin", "confidence.bin", "table.npy", "expected.npz")
 
 

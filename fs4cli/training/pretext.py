@@ -112,8 +112,9 @@ class Pretext(nn.Module):
         for source, target in ((0, 1), (1, 0)):
             grid, valid = find_overlap(placements[source], placements[target], size)
             chosen = choose_pixels(valid, self.options.pixels, generator)
+            # "border": the outermost half of a feature is not to be mixed with zeros from beyond the view
             aligned = F.grid_sample(
-                teacher[source].float(), _take_grid(grid, chosen), mode="bilinear", align_corners=False
+                teacher[source].float(), _take_grid(grid, chosen), padding_mode="border", align_corners=False
             )
             target_scores = self.teacher.score(level, aligned[:, :, 0].transpose(1, 2).flatten(0, 1))
             own = torch.gather(student[target].flatten(2), 2, chosen[:, None].expand(-1, student[0].shape[1], -1))

@@ -154,7 +154,8 @@ class Segmentation(nn.Module):
         losses = []
         for own, other, source, target in ((first, second, 1, 0), (second, first, 0, 1)):
             grid, valid = find_overlap(placements[source], placements[target], size)
-            aligned = F.grid_sample(other, grid, mode="bilinear", align_corners=False)
+            # "border": the outermost half of a prediction is not to be mixed with zeros from beyond the view
+            aligned = F.grid_sample(other, grid, padding_mode="border", align_corners=False)
             chosen = valid.flatten()
             losses.append(
                 compare_views(
