@@ -41,7 +41,7 @@ class OpenedStage:
 
     Args:
         record: Its record, already on disk.
-        settings: Every setting it uses, without `auto`.
+        settings: Every setting it uses, without `auto`; but for the steps, where `plan_budget` is to set them.
         is_done: The result is there and fits; nothing to do.
         is_resumed: It was stopped before and goes on.
     """
@@ -66,6 +66,8 @@ def open_stage(
 
     Raises:
         ProjectError: An earlier stage is missing, or the result is stale and `fresh` is not asked for.
+        ConfigError: The settings contradict each other. Nothing was removed.
+        ResourceError: There is no such device. Nothing was removed.
     """
     inputs = read_inputs(project, stage)
     record = None if fresh else read_record(project, stage)
@@ -126,7 +128,7 @@ def keep_earlier_choices(settings: Settings, stage: str, record: Record) -> Sett
 def plan_budget(
     project: Project, opened: OpenedStage, *, budget: str | None, seconds_per_step: Callable[[], float]
 ) -> OpenedStage:
-    """Set a stage's steps from the wall-clock budget, once; a resumed stage keeps what it had.
+    """Set a stage's steps from the wall-clock budget, once; chosen steps, and those of a resumed stage, stay.
 
     Args:
         project: Whose stage.
@@ -136,18 +138,20 @@ def plan_budget(
     """
     stage = opened.record.stage
     key = f"{stage}.steps"
-    chosen = key in opened.record.explicit
-    if budget is None or chosen or opened.is_resumed:
+    if stage_settings(opened.settings, stage)[0][key] != "auto":
         return opened
-    share = BUDGET_SHARES[stage] * parse_duration(budget)
-    cost = seconds_per_step()
-    steps = max(20, int(share / cost))
-    reason = f"{share:.0f} s of the budget of {budget} at {cost:.3f} s a step, measured"
-    record = replace(opened.record, planned={**opened.record.planned, key: steps})
-    write_record(project, record)
     facts = read_facts(project, opened.settings)
-    write_plan(project, facts, {key: Planned(steps, reason)})
-    return replace(opened, record=record, settings=with_values(opened.settings, {key: steps}))
+    if budget is None:  # a run with a budget was stopped before it could measure, and this one has none
+        planned = plan_values(facts, opened.settings.preset)[key]
+    else:
+        share = BUDGET_SHARES[stage] * parse_duration(budget)
+        cost = seconds_per_step()
+        reason = f"{share:.0f} s of the budget of {budget} at {cost:.3f} s a step, measured"
+        planned = Planned(max(20, int(share / cost)), reason)
+    record = replace(opened.record, planned={**opened.record.planned, key: planned.value})
+    write_record(project, record)
+    write_plan(project, facts, {key: planned})
+    return replace(opened, record=record, settings=with_values(opened.settings, {key: planned.value}))
 
 
 def parse_duration(text: str) -> float:
@@ -171,19 +175,18 @@ def read_facts(project: Project, settings: Settings) -> Facts:
     # the device costs the import of torch: only a stage that runs pays it
     from fs4cli.model.device import choose_device, choose_precision, describe_device, device_memory, usable_cores
 
+    device = choose_device(settings.device)
     entries = [entry for entry in read_index(project.index) if entry.state == "ok"]
     if not entries:
         raise ProjectError("the index holds no usable image", hints=("run `fs4 ingest --images DIR`",))
+    cache = ImageCache.open(project.cache)
     sides = sorted({side for preset in PRESETS.values() for side in (preset.size, preset.largest)})
-    detail = measure_detail(ImageCache.open(project.cache), sides, seed=settings.seed)
-    scale = [min(1.0, settings.ingest.cache_size / min(entry.height, entry.width)) for entry in entries]
-    heights = sorted(round(entry.height * factor) for entry, factor in zip(entries, scale, strict=True))
-    widths = sorted(round(entry.width * factor) for entry, factor in zip(entries, scale, strict=True))
-    device = choose_device(settings.device)
+    detail = measure_detail(cache, sides, seed=settings.seed)
+    height, width = sorted(cache.sizes[:, 0].tolist()), sorted(cache.sizes[:, 1].tolist())
     return Facts(
         images=len(entries),
-        height=heights[len(entries) // 2],
-        width=widths[len(entries) // 2],
+        height=height[len(entries) // 2],
+        width=width[len(entries) // 2],
         grey_share=sum(entry.is_grey for entry in entries) / len(entries),
         classes=settings.classes,
         device=device.type,
@@ -226,12 +229,22 @@ def recorded_value(project: Project, stage: str, key: str) -> Any:
 
 
 def _start(project: Project, stage: str, settings: Settings, inputs: dict[str, str]) -> OpenedStage:
-    remove_stage(project, stage)
+    _check_levels(settings)
     values, explicit = stage_settings(settings, stage)
     facts = read_facts(project, settings)
     preset = Planned(settings.preset, "chosen") if settings.preset in PRESETS else choose_preset(facts)
-    plan = {"preset": preset, **plan_values(facts, preset.value)}
+    plan = {"preset": preset, **plan_values(facts, preset.value, grids=settings.cluster.grids)}
+    if settings.budget is not None:
+        parse_duration(settings.budget)
+        plan.pop(f"{stage}.steps", None)  # `plan_budget` will measure what they cost
     wanted = {key: planned for key, planned in plan.items() if values.get(key) == "auto"}
+    chosen = values.get("cluster.clusters")
+    if isinstance(chosen, tuple) and "auto" in chosen:
+        planned = plan["cluster.clusters"]
+        merged = tuple(own if one == "auto" else one for one, own in zip(chosen, planned.value, strict=True))
+        wanted["cluster.clusters"] = Planned(merged, planned.reason)
+    # nothing is removed before all that may be refused has been looked at
+    remove_stage(project, stage)
     # sections share the backbone: later stages must build the network that pretrain trained
     record = start_record(stage, settings=values, explicit=explicit, inputs=inputs, seed=settings.seed)
     earlier = read_record(project, "pretrain")
@@ -242,6 +255,19 @@ def _start(project: Project, stage: str, settings: Settings, inputs: dict[str, s
     write_plan(project, facts, wanted)
     write_record(project, record)
     return OpenedStage(record, with_values(settings, record.planned), is_done=False, is_resumed=False)
+
+
+def _check_levels(settings: Settings) -> None:
+    grids, clusters = settings.cluster.grids, settings.cluster.clusters
+    if len(grids) == 0 or min(grids) < 1 or len(set(grids)) < len(grids):
+        raise ConfigError(
+            f"cluster.grids {list(grids)} are not different numbers of at least 1", hints=("write [1, 2, 4]",)
+        )
+    if isinstance(clusters, tuple) and len(clusters) != len(grids):
+        raise ConfigError(
+            f"cluster.clusters has {len(clusters)} values and cluster.grids {len(grids)}",
+            hints=("name as many clusters as grids, or write `auto`",),
+        )
 
 
 def whole(value: int | str) -> int:

@@ -8,15 +8,14 @@ larger.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import UInt8
+
+from fs4cli.data.batches import Images
 
 STRIDE = 4
 """Pixels of the shrunk image per feature of the network."""
 
 
-def measure_detail(
-    images: Sequence[UInt8[np.ndarray, "H W 3"]], sides: Sequence[int], *, seed: int, sample: int = 40
-) -> dict[int, float]:
+def measure_detail(images: Images, sides: Sequence[int], *, seed: int, sample: int = 40) -> dict[int, float]:
     """For each short side, the mean share of an image's variance that features at stride 4 can still tell.
 
     Args:

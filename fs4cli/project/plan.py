@@ -84,12 +84,13 @@ def choose_preset(facts: Facts) -> Planned:
     return Planned("base", f"{facts.device_name}, {gigabytes:.0f} GB")
 
 
-def plan_values(facts: Facts, preset: str) -> dict[str, Planned]:
+def plan_values(facts: Facts, preset: str, *, grids: tuple[int, ...] = (1, 2, 4)) -> dict[str, Planned]:
     """Every planned setting, by dotted key.
 
     Args:
         facts: About images and machine.
         preset: "tiny", "small", "base" or "large".
+        grids: Cells per side of each pyramid level.
     """
     chosen = PRESETS[preset]
     window = choose_window(facts, chosen.size, chosen.largest)
@@ -97,10 +98,8 @@ def plan_values(facts: Facts, preset: str) -> dict[str, Planned]:
     crop = max(32, min(chosen.crop, size * 3 // 4) // 32 * 32)
     batch = max(2, min(chosen.batch, 4 * facts.images))
     why = f"preset {preset}"
-    levels = (2, 4, 6)
-    cells = (facts.images, 4 * facts.images, 16 * facts.images)
     clusters = tuple(
-        max(2, min(times * facts.classes, count // 10)) for times, count in zip(levels, cells, strict=True)
+        max(2, min(2 * level * facts.classes, grid**2 * facts.images // 10)) for level, grid in enumerate(grids, 1)
     )
     return {
         "model.backbone": Planned(chosen.backbone, why),
@@ -112,7 +111,7 @@ def plan_values(facts: Facts, preset: str) -> dict[str, Planned]:
             max(20, chosen.pretrain_images // batch), f"{why}: {chosen.pretrain_images} windows; a budget overrides it"
         ),
         "cluster.clusters": Planned(
-            clusters, "2, 4 and 6 times the classes on images and patches, with at least 10 cells a cluster"
+            clusters, "2, 4, 6, ... times the classes on images and patches, with at least 10 cells a cluster"
         ),
         "train.window": window,
         "train.crop": Planned(crop, "as in pretrain"),
