@@ -40,7 +40,7 @@ class ClusterResult:
     """
 
     images: int
-    levels: list[dict[str, float]]
+    levels: list[dict[str, int | float]]
     is_new: bool
 
 
