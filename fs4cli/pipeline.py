@@ -37,7 +37,8 @@ def train_from_images(
         ProjectError: train is stale and `fresh` is not asked for.
         Interrupted: A signal asked to stop; the same call goes on.
     """
-    if images or settings.images or read_record(project, "ingest") is None:
+    ingested = read_record(project, "ingest")
+    if images or settings.images or ingested is None or ingested.state != "done":
         run_ingest(project, settings, images=images, progress=progress)
     for stage, run in (("pretrain", run_pretrain), ("cluster", run_cluster)):
         changes = find_stage_changes(project, stage, settings)
