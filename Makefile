@@ -11,7 +11,7 @@ help:
 	@echo "make test       set up and run every check and test that takes less than a few minutes"
 	@echo "make test-slow  the tests that take longer"
 	@echo "make lint       style, types and floors only"
-	@echo "make docs       write docs/commands.md and docs/settings.md from the code"
+	@echo "make docs       write the generated pages: commands, settings, the tree in docs/house.md"
 	@echo "make clean      remove the virtual environment and the demo"
 
 demo: $(VENV)/.installed
@@ -31,6 +31,7 @@ lint: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m fs4cli.cli.docs
+	$(BIN)/python tests/test_house.py
 
 clean:
 	rm -rf $(VENV) fs4-demo
@@ -42,9 +43,11 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "installing fs4 into $(VENV); PyTorch is large, so the first time takes some minutes"
 	$(BIN)/pip install --quiet -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "installing fs4 and its tools into $(VENV); PyTorch is large, so the first time takes some minutes"
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/.installed $@
