@@ -5,6 +5,7 @@ from typing import Annotated
 from fs4cli.cli.help_page import MODEL
 from fs4cli.cli.ingest import Fresh, Yes
 from fs4cli.cli.options import setting_option
+from fs4cli.cli.profile import Profile, show_breakdown
 from fs4cli.cli.session import Session
 
 
@@ -13,6 +14,7 @@ def pretrain(
     steps: Annotated[str | None, setting_option("pretrain.steps", "--steps", metavar="N")] = None,
     budget: Annotated[str | None, setting_option("budget", "--budget", metavar="TIME")] = None,
     backbone: Annotated[str | None, setting_option("model.backbone", "--backbone", panel=MODEL, metavar="NAME")] = None,
+    profile: Profile = False,
     fresh: Fresh = False,
     yes: Yes = False,
 ) -> None:
@@ -40,4 +42,6 @@ def pretrain(
         from fs4cli.stages.pretrain import run_pretrain
 
         result = run_pretrain(project, settings, progress=progress, fresh=fresh)
+    if profile:
+        show_breakdown(session, project, ("pretrain",))
     session.report.show(result, paths=(project.pretrained,), next_command=session.suggest("fs4 train"))

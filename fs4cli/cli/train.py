@@ -7,6 +7,7 @@ from fs4cli.cli.help_page import ADVANCED, MODEL
 from fs4cli.cli.ingest import Fresh, Yes
 from fs4cli.cli.init import check_sources, create_project
 from fs4cli.cli.options import option, setting_option
+from fs4cli.cli.profile import Profile, show_breakdown
 from fs4cli.cli.session import Session
 from fs4cli.cli.status import stage_line, status_of
 from fs4cli.config import Settings
@@ -29,6 +30,7 @@ def train(
     dry_run: Annotated[
         bool, option("--dry-run", help="Only say which stages would run, and why.", panel=ADVANCED)
     ] = False,
+    profile: Profile = False,
     fresh: Fresh = False,
     yes: Yes = False,
 ) -> None:
@@ -68,6 +70,8 @@ def train(
         from fs4cli.pipeline import train_from_images
 
         result = train_from_images(project, settings, images=settings.images, progress=progress, fresh=fresh)
+    if profile:
+        show_breakdown(session, project, ("pretrain", "train"))
     session.report.show(result, paths=(project.model,), next_command=session.suggest("fs4 predict IMAGE -o mask.png"))
 
 
