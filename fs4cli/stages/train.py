@@ -49,6 +49,10 @@ from fs4cli.training.segmentation import Segmentation, SegmentationOptions
 SAMPLE = 150
 """Images that the pixel clusters are found on, at most: memory and time do not grow with the folder."""
 
+ASSIGN_AT, PREDICT_AT = 1.5, 2.0
+"""How much larger than the window images are looked at when pixels are assigned, and by the finished model: views were
+enlarged nearly as much in training, and features lie closer together there."""
+
 
 @dataclass(frozen=True)
 class TrainResult:
@@ -133,13 +137,14 @@ def _set_up(project: Project, settings: Settings, progress: Progress) -> _Bench:
     pyramid = [
         (grid, np.load(folder / f"level-{grid}" / "labels.npy", mmap_mode="c", allow_pickle=False)) for grid in grids
     ]
+    cache = ImageCache.open(project.cache)
     return _Bench(
         project=project,
         settings=settings,
-        cache=ImageCache.open(project.cache),
+        cache=cache,
         device=device,
         precision=choose_precision(settings.precision, device),
-        short_side=whole(settings.train.window),
+        short_side=_look_larger(settings, cache, ASSIGN_AT),
         pyramid=pyramid,
         progress=progress,
     )
@@ -159,7 +164,8 @@ def _run_rounds(
             objective,
             optimizer,
             batches=source,
-            steps=steps * number // rounds,
+            steps=steps,
+            until=steps * number // rounds,
             learning_rate=lambda step: learning_rate_at(step, steps, train.learning_rate),
             device=bench.device,
             precision=bench.precision,
@@ -319,12 +325,18 @@ def _describe(opened: OpenedStage, bench: _Bench, summary: dict) -> ModelCard:
         channels=bench.settings.model.channels,
         classes=tuple(f"class-{number}" for number in range(classes)),
         palette=tuple((int(red), int(green), int(blue)) for red, green, blue in palette),
-        short_side=bench.short_side,
+        short_side=_look_larger(bench.settings, bench.cache, PREDICT_AT),
         context=bench.settings.train.context,
         from_scratch=recorded_value(bench.project, "pretrain", "pretrain.weights") is None,
         summary={**summary, "seed": bench.settings.seed},
         versions={"fs4cli": version("fs4cli"), "torch": version("torch")},
     )
+
+
+def _look_larger(settings: Settings, cache: ImageCache, times: float) -> int:
+    """The training window's side times `times`, in steps of 32, but no larger than the decoded copies."""
+    window = whole(settings.train.window)
+    return max(window, min(round(window * times / 32) * 32, cache.short_side // 32 * 32))
 
 
 def _round(project: Project, number: int) -> Path:

@@ -65,6 +65,7 @@ def fit(
     clip: float | None = 3.0,
     log_every: int = 10,
     workers: int = 1,
+    until: int | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> FitResult:
     """Train until `steps` updates are made, from the newest checkpoint on if there is one.
@@ -87,6 +88,7 @@ def fit(
         clip: Largest gradient norm; None for no limit.
         log_every: Steps between lines of metrics.
         workers: Threads that make batches; has no influence on the result.
+        until: Return after this many updates, all saved; the next call goes on. After `steps` if left out.
         on_step: Called with the number of updates made after each one, and before a checkpoint of it is saved, so what
             it changes in the objective is kept.
 
@@ -97,6 +99,7 @@ def fit(
         ConfigError: The loss stays infinite or undefined.
     """
     clock, started = Stopwatch(), time.perf_counter()
+    end = steps if until is None else min(until, steps)
     objective.to(device, memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
     updater = Updater(
         objective,
@@ -112,13 +115,13 @@ def fit(
     metrics = MetricsLog(metrics_path, log_every)
     run = _Run(name, seed, updater, metrics, checkpoints)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        first = step = run.resume(steps, progress)
+        first = step = run.resume(steps, end, progress)
         metrics.cut(step)
         images, saved, saved_at = 0, step, time.monotonic()
         clock.lap("checkpoints")
         with (
             progress.task(name, steps, unit="steps", done=step) as task,
-            closing(prefetch(batches, step, steps, workers=workers)) as ahead,
+            closing(prefetch(batches, step, end, workers=workers)) as ahead,
         ):
             for batch in ahead:
                 clock.lap("data")
@@ -128,7 +131,7 @@ def fit(
                 images += len(batch)
                 metrics.add(outcome, len(batch))
                 speed = metrics.images_per_second
-                if metrics.is_due(step, steps):
+                if metrics.is_due(step, end):
                     metrics.write(step, rate, updater.accumulate)
                 if on_step is not None:
                     on_step(step)
@@ -137,11 +140,11 @@ def fit(
                 signal = progress.stop_requested()
                 is_late = time.monotonic() - saved_at >= checkpoint_every
                 clock.lap("other")
-                if step == steps or signal is not None or is_late or progress.save_requested():
+                if step == end or signal is not None or is_late or progress.save_requested():
                     run.save(step)
                     saved, saved_at = step, time.monotonic()
                     clock.lap("checkpoints")
-                if signal is not None and step < steps:
+                if signal is not None and step < end:
                     raise Interrupted(
                         f"{name} stopped at step {step} of {steps}; everything up to here is saved",
                         signal=signal,
@@ -183,13 +186,13 @@ class _Run:
         }
         self.checkpoints.save(step, state)
 
-    def resume(self, steps: int, progress: Progress) -> int:
+    def resume(self, steps: int, end: int, progress: Progress) -> int:
         """Put everything as the newest checkpoint has it; the number of updates made."""
         found = self.checkpoints.load_newest(self.updater.device, warn=progress.warn)
         if found is None:
             return 0
         step, state = found
-        self._check(step, steps, state)
+        self._check(step, end, state)
         try:
             self.updater.objective.load_state_dict(state["objective"])
             self.updater.optimizer.load_state_dict(state["optimizer"])
@@ -202,13 +205,13 @@ class _Run:
         progress.say(f"{self.name} goes on at step {step} of {steps}")
         return step
 
-    def _check(self, step: int, steps: int, state: dict[str, Any]) -> None:
+    def _check(self, step: int, end: int, state: dict[str, Any]) -> None:
         if state.get("name") != self.name:
             raise self._refuse(f"is of `{state.get('name')}`, not of `{self.name}`")
         if state.get("seed") != self.seed:
             raise self._refuse(f"is of seed {state.get('seed')}, not of seed {self.seed}")
-        if step > steps:
-            raise self._refuse(f"is of step {step}, past the {steps} that are asked for")
+        if step > end:
+            raise self._refuse(f"is of step {step}, past the {end} that are asked for")
 
     def _refuse(self, reason: str) -> ProjectError:
         return ProjectError(
