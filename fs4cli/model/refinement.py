@@ -3,7 +3,8 @@
 In: probabilities and the image they are about. Out: probabilities that agree among neighbours of the same colour.
 
 Follows: PAMR (Araslanov and Roth, 2020): affinities of local contrast-normalized colour differences, iterated.
-Ours: written anew from the paper's description; the unary term is kept at each iteration, so that thin classes survive.
+Ours: docs/method.md eq. 8, written anew from the paper's description; the unary term is kept at each iteration, so that
+thin classes survive.
 """
 
 import torch

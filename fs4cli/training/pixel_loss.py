@@ -4,7 +4,7 @@ In: logits of a view and the pseudo-label of each pixel. Out: a loss.
 
 Follows: FS^4's abstract: "pixel clustering and assignments for segmentation supervision"; PiCIE (Cho et al., 2021) for
 two views that must predict one assignment.
-Ours: weights that fall with a cluster's size (in PiCIE's released code they rise), docs/method.md eq. 1.
+Ours: weights that fall with a cluster's size (in PiCIE's released code they rise), docs/method.md eq. 1 and 2.
 """
 
 import torch

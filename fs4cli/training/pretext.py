@@ -6,7 +6,8 @@ student must predict that assignment from the other view: for pixels, and for th
 
 Follows: FS^4's abstract asks for "unsupervised features"; SwAV (Caron et al., 2020) for prototypes and equal shares;
 PASS (Gao et al., 2022) for joining pixels and images.
-Ours: pixels and three pyramid levels in one objective through the whole dense network, decoder included.
+Ours: docs/method.md section 2; pixels and three pyramid levels in one objective through the whole dense network,
+decoder included.
 """
 
 import copy

@@ -4,7 +4,7 @@ In: a view's embedding and predictions, the pyramid cell of each pixel, the cell
 
 Follows: FS^4 (arXiv 2202.11981), abstract: "supervise the learning with pyramid image/patch-level pseudo labels", which
 "can prevent the segmentation from learning too many clutter regions or degrading to one background region".
-Ours: both losses, docs/method.md eq. 3 and 4.
+Ours: both losses, docs/method.md eq. 3b and 4.
 """
 
 import torch.nn.functional as F
