@@ -1,18 +1,27 @@
 """A mixture of Gaussians that share one covariance: clusters of unequal shares, in a metric found with them.
 
-In: vectors. Out: share, mean and common covariance of the clusters, and how probable each is for any vector. What varies inside every cluster alike (shading, noise) comes to count for little, what tells clusters apart for much:
-k-means in the space that linear discriminant analysis would choose, had it been given the clusters.
+In: vectors, and several first guesses at their clusters. Out: the shares, means and common covariance under which the
+vectors are likeliest. What varies inside every cluster alike (shading, noise) comes to count for little, what tells
+clusters apart for much: k-means in the space that discriminant analysis would choose, had it been given the clusters.
 
-Ours: the paper speaks of "pixel clustering and assignments"; measured against k-means in docs/grouping.md.
+Ours: the abstract says "pixel clustering and assignments" and no more; compared with k-means in docs/grouping.md.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float, Float32, Float64, Int64
 from scipy.linalg import solve_triangular
 
 from fs4cli.clustering.kmeans import assign_nearest, fit_kmeans
+
+ITERATIONS = 50
+RIDGE = 0.04
+"""Share of the common covariance that is replaced by the variance of all vectors, axis by axis."""
+
+NOISE = 0.02
+"""Spread on every axis that means nothing, a half unit of L: an axis that hardly varies must not tell clusters."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +32,11 @@ class TiedMixture:
         whitening: To the space where every cluster is round with variance 1.
         means: Of the clusters, in that space.
         log_shares: Logarithms of the clusters' shares.
-        log_likelihood: Mean over the vectors it was fitted to.
     """
 
     whitening: Float64[np.ndarray, "d d"]
     means: Float64[np.ndarray, "k d"]
     log_shares: Float64[np.ndarray, " k"]
-    log_likelihood: float
 
     def logits(self, vectors: Float[np.ndarray, "n d"]) -> Float64[np.ndarray, "n k"]:
         """Log of share times density, up to what is the same for all clusters."""
@@ -37,53 +44,84 @@ class TiedMixture:
         return white @ self.means.T - 0.5 * (self.means**2).sum(1) + self.log_shares
 
 
-def fit_mixture(
-    vectors: Float32[np.ndarray, "n d"],
-    clusters: int,
-    *,
-    seed: int,
-    iterations: int = 40,
-    ridge: float = 0.02,
-) -> TiedMixture:
-    """Expectation maximization, started from k-means of the vectors as they are.
+@dataclass(frozen=True)
+class MixtureFit:
+    """The likeliest mixture, and how the first guesses came out.
 
     Args:
-        vectors: Finite, each axis on a scale where equal distances mean about the same.
-        clusters: How many, at most as many as vectors.
-        seed: Of k-means.
-        iterations: Of expectation and maximization.
-        ridge: Share of the common covariance that is replaced by the variance of all vectors.
+        mixture: The likeliest.
+        start: The name of the guess that led to it.
+        gains: By name of the guess: mean log-likelihood per vector above that of a single Gaussian, in nats.
+    """
+
+    mixture: TiedMixture
+    start: str
+    gains: dict[str, float]
+
+
+def guess_clusters(
+    vectors: Float32[np.ndarray, "n d"], clusters: int, *, seed: int, whiten: bool
+) -> Int64[np.ndarray, " n"]:
+    """A first guess: k-means of the vectors as they are, or with all axes uncorrelated and of one spread.
+
+    Raises:
+        ValueError: There are fewer vectors than clusters.
+    """
+    if whiten:
+        rows = vectors.astype(np.float64)
+        spread = rows.var(0) + NOISE**2
+        covariance = np.cov(rows.T).reshape(len(spread), -1) + 0.02 * np.diag(spread) + NOISE**2 * np.eye(len(spread))
+        factor = np.linalg.cholesky(covariance)
+        vectors = solve_triangular(factor, (rows - rows.mean(0)).T, lower=True).T.astype(np.float32)
+    return assign_nearest(vectors, fit_kmeans(vectors, clusters, seed=seed, restarts=2).centroids)[0]
+
+
+def fit_mixture(
+    vectors: Float32[np.ndarray, "n d"], clusters: int, guesses: Mapping[str, Int64[np.ndarray, " n"]]
+) -> MixtureFit:
+    """Expectation maximization from each guess; the likeliest mixture is kept.
+
+    Args:
+        vectors: Finite.
+        clusters: How many.
+        guesses: By name: the cluster of each vector, in [0, clusters). The first of equals is kept.
     """
     rows = vectors.astype(np.float64)
-    count, width = rows.shape
-    spread = rows.var(0) + 1e-6 * max(rows.var(), 1e-12)
-    centroids = fit_kmeans(vectors, clusters, seed=seed).centroids
-    weights = np.eye(clusters)[assign_nearest(vectors, centroids)[0]]
+    single, _ = _maximize(rows, np.zeros(len(rows), dtype=np.int64), 1)
+    found = {name: _maximize(rows, guess, clusters) for name, guess in guesses.items()}
+    gains = {name: likelihood - single for name, (likelihood, _) in found.items()}
+    start = max(gains, key=gains.__getitem__)
+    return MixtureFit(found[start][1], start, gains)
+
+
+def _maximize(
+    rows: Float64[np.ndarray, "n d"], guess: Int64[np.ndarray, " n"], clusters: int
+) -> tuple[float, TiedMixture]:
+    """The mean log-likelihood that is reached from a guess, and the mixture that reaches it."""
     square = rows.T @ rows
-    for _ in range(iterations):
-        sizes = weights.sum(0) + 1e-6
-        means = (weights.T @ rows) / sizes[:, None]
-        within = (square - (means * sizes[:, None]).T @ means) / count
-        within = (1 - ridge) * within + ridge * np.diag(spread)
-        whitening = solve_triangular(_factor(within, spread), np.eye(width), lower=True)
-        log_shares = np.log(sizes / sizes.sum())
-        mixture = TiedMixture(whitening, means @ whitening.T, log_shares, 0.0)
-        logits = mixture.logits(rows)
-        highest = logits.max(1, keepdims=True)
-        weights = np.exp(logits - highest)
-        total = weights.sum(1, keepdims=True)
-        weights /= total
-    white = rows @ whitening.T
-    likelihood = float((highest + np.log(total)).mean() - 0.5 * (white**2).sum(1).mean())
-    likelihood += float(np.log(np.diag(whitening)).sum())
-    return TiedMixture(whitening, mixture.means, mixture.log_shares, likelihood)
+    weights, likelihood, mixture = _step(rows, square, np.eye(clusters)[guess])
+    for iteration in range(1, ITERATIONS):
+        before = likelihood
+        weights, likelihood, mixture = _step(rows, square, weights)
+        if iteration > 10 and likelihood - before < 1e-5:
+            break
+    return likelihood, mixture
 
 
-def _factor(within: Float64[np.ndarray, "d d"], spread: Float64[np.ndarray, " d"]) -> Float64[np.ndarray, "d d"]:
-    """Cholesky's factor; rounding may have made the matrix barely indefinite."""
-    for extra in (0.0, 1e-6, 1e-3, 1.0):
-        try:
-            return np.linalg.cholesky(within + extra * np.diag(spread))
-        except np.linalg.LinAlgError:
-            continue
-    return np.diag(np.sqrt(spread))
+def _step(
+    rows: Float64[np.ndarray, "n d"], square: Float64[np.ndarray, "d d"], weights: Float64[np.ndarray, "n k"]
+) -> tuple[Float64[np.ndarray, "n k"], float, TiedMixture]:
+    """The mixture that the weights make, the weights that it makes, and the likelihood under it."""
+    count, width = rows.shape
+    sizes = weights.sum(0) + 1e-6  # an empty cluster has share 0 and any mean
+    means = (weights.T @ rows) / sizes[:, None]
+    within = (square - (means * sizes[:, None]).T @ means) / count
+    within = (1 - RIDGE) * within + RIDGE * np.diag(rows.var(0)) + NOISE**2 * np.eye(width)
+    whitening = solve_triangular(np.linalg.cholesky(within), np.eye(width), lower=True)
+    mixture = TiedMixture(whitening, means @ whitening.T, np.log(sizes / sizes.sum()))
+    logits = mixture.logits(rows)
+    highest = logits.max(1, keepdims=True)
+    shares = np.exp(logits - highest)
+    total = shares.sum(1, keepdims=True)
+    density = (highest + np.log(total)).mean() - 0.5 * ((rows @ whitening.T) ** 2).sum(1).mean()
+    return shares / total, float(density + np.log(np.diag(whitening)).sum()), mixture

@@ -54,3 +54,42 @@ def test_more_classes_than_pixels_are_refused():
     maps = [PixelMaps(np.zeros((2, 2, 0), np.float32), np.zeros((2, 2, 9), np.float32))]
     with pytest.raises(ValueError, match="5 clusters"):
         fit_pixel_clusters(maps, 5, seed=0)
+
+
+def test_the_same_texture_in_other_light_is_one_cluster(random):
+    maps = []
+    for light in (-15, 15, -10, 10, -5, 5):
+        cues = np.zeros((24, 24, 9), np.float32)
+        cues[..., [0, 3, 5, 7]] = 50 + light + random.normal(0, 2, (24, 24, 4))
+        cues[..., 4::2] = random.uniform(3, 5, (24, 24, 3))
+        cues[:, 12:, 4::2] *= 5
+        maps.append(PixelMaps(np.zeros((24, 24, 0), np.float32), cues))
+    clusters = fit_pixel_clusters(maps, 2, seed=0)
+    masks = np.stack([clusters.assign(one).argmax(2) for one in maps])
+
+    assert (masks[:, :, :9] == masks[0, 0, 0]).all()
+    assert (masks[:, :, 15:] == 1 - masks[0, 0, 0]).all()
+
+
+def test_the_summary_says_what_tells_the_clusters_apart(random):
+    summary = fit_pixel_clusters(draw_halves(random, count=10), 2, seed=0).summary
+
+    assert summary["explained"]["chroma"] > 0.4 > summary["explained"]["texture"]
+    assert summary["with_place"] and summary["place_foretells"] > 0.5
+    assert summary["gains"][summary["start"]] == max(summary["gains"].values())
+    assert sum(summary["shares"]) == pytest.approx(1, abs=1e-3)
+
+
+def test_images_of_one_colour_are_grouped_without_an_error():
+    maps = [PixelMaps(np.zeros((8, 8, 0), np.float32), np.full((8, 8, 9), 30, np.float32)) for _ in range(9)]
+    shares = fit_pixel_clusters(maps, 4, seed=0).assign(maps[0])
+
+    assert np.isfinite(shares).all()
+    np.testing.assert_allclose(shares.sum(2), 1, atol=1e-5)
+
+
+def test_one_image_of_another_size_is_assigned(random):
+    clusters = fit_pixel_clusters(draw_halves(random, count=10), 2, seed=0)
+    wide = PixelMaps(np.zeros((6, 50, 0), np.float32), random.normal(50, 3, (6, 50, 9)).astype(np.float32))
+
+    assert clusters.assign(wide).shape == (6, 50, 2)
