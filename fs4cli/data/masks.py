@@ -17,6 +17,9 @@ from fs4cli.files import write_bytes, write_json
 MADE_BY = "fs4"
 """What our masks carry as `Software`, so that they are told from other people's files."""
 
+CLASSES_SCHEMA = "fs4.classes/1"
+"""What `classes.json` says it is."""
+
 # Colours that stay apart for people with any of the usual kinds of colour blindness (Okabe and Ito, 2008).
 _FIRST = (
     (0, 114, 178),
@@ -202,4 +205,4 @@ def write_classes(path: Path, names: tuple[str, ...], palette: UInt8[np.ndarray,
         {"id": number, "name": name, "color": [int(value) for value in palette[number]]}
         for number, name in enumerate(names)
     ]
-    write_json(path, {"schema": "fs4.classes/1", "classes": rows, "void": choose_void(len(names)), "model": model})
+    write_json(path, {"schema": CLASSES_SCHEMA, "classes": rows, "void": choose_void(len(names)), "model": model})

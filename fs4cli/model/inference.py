@@ -1,65 +1,96 @@
-"""Masks and probabilities of one image at its own size, in bounded memory.
+"""Masks and probabilities of images at their own size, in bounded memory.
 
 In: uint8 images of any size and a segmenter. Out: ids per pixel. The network looks at the image shrunk to the short
-side it was trained at; its probabilities are enlarged band by band, so that a picture of 12 megapixels with 30 classes never
-needs all its probabilities at once.
+side it was trained at. Its probabilities are enlarged only where neighbouring ones disagree on the class, so that a
+picture of 12 megapixels with 30 classes never needs all its probabilities at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float32, UInt8, UInt16
+from jaxtyping import Float, Float32, Int64, UInt8, UInt16
+from PIL import Image
 from torch import Tensor
 
+from fs4cli.errors import ProjectError
 from fs4cli.model.device import Precision, autocast
 from fs4cli.model.extraction import STRIDE, shrink_image
 from fs4cli.model.refinement import refine_probabilities
 from fs4cli.model.segmenter import Segmenter
 
-BAND = 4_000_000
-"""Values (classes x pixels) that are enlarged at once."""
+_BAND = 4_000_000  # values (classes x pixels) that are enlarged at once
+_LONGEST = 8  # times as long as wide: pictures longer than that are looked at smaller, so that their area stays bounded
+_MARGIN = 4  # a picture is averaged in boxes down to so many times what is asked for, then shrunk smoothly
+
+
+def prepare_image(pixels: UInt8[np.ndarray, "H W 3"], short_side: int) -> Float[Tensor, "1 3 h w"]:
+    """What the network sees of an image: in [0, 1], sides multiples of 32.
+
+    Args:
+        pixels: Of any size and shape.
+        short_side: About the short side of the result; less for pictures over 8 times as long as wide.
+    """
+    shortest, longest = sorted(pixels.shape[:2])
+    side = round(short_side * min(1.0, (_LONGEST * shortest / longest) ** 0.5))
+    return shrink_image(_average_boxes(pixels, shortest // (_MARGIN * side)), side)
+
+
+def _average_boxes(pixels: UInt8[np.ndarray, "H W 3"], factor: int) -> UInt8[np.ndarray, "h w 3"]:
+    if factor < 2:
+        return pixels
+    rows = max(1, _BAND // (factor * pixels.shape[1])) * factor
+    bands = [pixels[top : top + rows] for top in range(0, len(pixels), rows)]
+    return np.concatenate([np.asarray(Image.fromarray(band).reduce(factor)) for band in bands])
 
 
 @torch.inference_mode()
 def predict_small(
     segmenter: Segmenter,
-    images: list[UInt8[np.ndarray, "H W 3"]],
+    images: Sequence[Float[Tensor, "1 3 _ _"]],
     *,
-    short_side: int,
     flip: bool,
     refine: bool,
     precision: Precision = "fp32",
-) -> list[Float[Tensor, "1 k h w"]]:
+) -> list[Float32[Tensor, "1 k _ _"]]:
     """Probabilities of each image at half the size the network sees (stride 2), on the CPU.
 
     Args:
         segmenter: In eval mode.
-        images: Neighbours of one size share a forward pass.
-        short_side: At which the network looks, in pixels.
+        images: From `prepare_image`; neighbours of one size share a forward pass.
         flip: Average with the mirrored image.
         refine: Sharpen along the edges of the image.
         precision: Of the network's work.
+
+    Raises:
+        ProjectError: The network gives values that are no numbers.
     """
     device = segmenter.cue_mean.device
-    shrunk = [shrink_image(pixels, short_side) for pixels in images]
     results: list[Tensor] = []
     start = 0
-    while start < len(shrunk):
+    while start < len(images):
         stop = start + 1
-        while stop < len(shrunk) and shrunk[stop].shape == shrunk[start].shape:
+        while stop < len(images) and images[stop].shape == images[start].shape:
             stop += 1
-        together = torch.cat(shrunk[start:stop]).to(device)
+        together = torch.cat(list(images[start:stop])).to(device).contiguous(memory_format=torch.channels_last)
         with autocast(device, precision):
             logits = segmenter(together)
             if flip:
                 logits = (logits + segmenter(together.flip(3)).flip(3)) / 2
+        if not torch.isfinite(logits).all():
+            raise ProjectError(
+                "the model gives values that are no numbers",
+                hints=(
+                    "train again" if precision == "fp32" else "compute with `--set precision=fp32`, or train again",
+                ),
+            )
         size = (together.shape[2] * 2 // STRIDE, together.shape[3] * 2 // STRIDE)
-        probabilities = torch.softmax(F.interpolate(logits, size, mode="bilinear", align_corners=False), dim=1)
+        enlarged = F.interpolate(logits.float(), size, mode="bilinear", align_corners=False)
+        probabilities = torch.softmax(enlarged, dim=1).contiguous()
         if refine:
             small = F.interpolate(together, size, mode="bilinear", align_corners=False, antialias=True)
-            probabilities = refine_probabilities(probabilities, small)
+            probabilities = refine_probabilities(probabilities, small.contiguous())
         results += list(probabilities.cpu().split(1))
         start = stop
     return results
@@ -74,49 +105,97 @@ def predict_probabilities(
     refine: bool,
     precision: Precision = "fp32",
 ) -> Float32[np.ndarray, "k H W"]:
-    """Probabilities at the image's own size, summing to 1 over k. Arguments as in `predict_small`."""
-    small = predict_small(segmenter, [pixels], short_side=short_side, flip=flip, refine=refine, precision=precision)[0]
-    return np.concatenate([band.numpy() for _, band in _enlarge(small, (pixels.shape[0], pixels.shape[1]))], axis=1)
+    """Probabilities at the image's own size, summing to 1 over k. All of them: large for a large image.
+
+    Args:
+        segmenter: In eval mode.
+        pixels: One image.
+        short_side: At which the network looks, in pixels.
+        flip: Average with the mirrored image.
+        refine: Sharpen along the edges of the image.
+        precision: Of the network's work.
+    """
+    image = prepare_image(pixels, short_side)
+    (small,) = predict_small(segmenter, [image], flip=flip, refine=refine, precision=precision)
+    return np.stack(list(enlarge_classes(small, (pixels.shape[0], pixels.shape[1]))))
 
 
-def choose_classes(
-    small: Float[Tensor, "1 k h w"], size: tuple[int, int]
+def predict_mask(
+    segmenter: Segmenter,
+    pixels: UInt8[np.ndarray, "H W 3"],
+    *,
+    short_side: int,
+    flip: bool,
+    refine: bool,
+    precision: Precision = "fp32",
 ) -> tuple[UInt16[np.ndarray, "H W"], UInt8[np.ndarray, "H W"]]:
-    """The likeliest class of each pixel at full size, and how sure it is in steps of 1/255.
+    """The likeliest class of each pixel, and how sure it is in steps of 1/255; see `predict_probabilities`."""
+    image = prepare_image(pixels, short_side)
+    (small,) = predict_small(segmenter, [image], flip=flip, refine=refine, precision=precision)
+    return choose_classes(small, (pixels.shape[0], pixels.shape[1]))
+
+
+def enlarge_classes(small: Float32[Tensor, "1 k h w"], size: tuple[int, int]) -> Iterator[Float32[np.ndarray, "H W"]]:
+    """One class after the other at full size, bilinearly.
 
     Args:
         small: Probabilities of one image at any size.
         size: (height, width) of the image.
     """
-    mask = np.empty(size, np.uint16)
-    confidence = np.empty(size, np.uint8)
-    for rows, band in _enlarge(small, size):
-        best, ids = band.max(0)
-        mask[rows] = ids.numpy().astype(np.uint16)
-        confidence[rows] = (best * 255).round().clamp(0, 255).numpy().astype(np.uint8)
+    above, below, down = _find_places(small.shape[2], size[0])
+    left, right, across = _find_places(small.shape[3], size[1])
+    for values in small[0].numpy():
+        wide = values[:, left] * (1 - across) + values[:, right] * across
+        yield wide[above] * (1 - down)[:, None] + wide[below] * down[:, None]
+
+
+def choose_classes(
+    small: Float32[Tensor, "1 k h w"], size: tuple[int, int]
+) -> tuple[UInt16[np.ndarray, "H W"], UInt8[np.ndarray, "H W"]]:
+    """The likeliest class of each pixel at full size, and how sure it is in steps of 1/255.
+
+    The same as the largest of `enlarge_classes`: where all four values around a pixel agree on the class, so does any
+    mean of them; only the other pixels are worked out.
+
+    Args:
+        small: Probabilities of one image at any size.
+        size: (height, width) of the image.
+    """
+    values = small[0].permute(1, 2, 0).contiguous().numpy()
+    rows, columns, classes = values.shape
+    above, below, down = _find_places(rows, size[0])
+    left, right, across = _find_places(columns, size[1])
+    best, most = values.argmax(2).astype(np.uint16), values.max(2)
+    following = best[:, np.minimum(np.arange(columns) + 1, columns - 1)]
+    next_row = np.minimum(np.arange(rows) + 1, rows - 1)
+    is_open = (best != following) | (best != best[next_row]) | (best != following[next_row])
+    most_wide = most[:, left] * (1 - across) + most[:, right] * across
+    mask, confidence = np.empty(size, np.uint16), np.empty(size, np.uint8)
+    flat = values.reshape(rows * columns, classes)
+    band = max(1, _BAND // (classes * size[1]))
+    for top in range(0, size[0], band):
+        part = slice(top, top + band)
+        lines, share = above[part], down[part][:, None]
+        ids = best[lines][:, left]
+        sure = most_wide[lines] * (1 - share) + most_wide[below[part]] * share
+        line, column = np.nonzero(is_open[lines][:, left])
+        corners = [
+            flat[places[part][line] * columns + sides[column]] for places in (above, below) for sides in (left, right)
+        ]
+        shift, drop = across[column][:, None], share[line]
+        upper = corners[0] * (1 - shift) + corners[1] * shift
+        lower = corners[2] * (1 - shift) + corners[3] * shift
+        between = upper * (1 - drop) + lower * drop
+        ids[line, column] = between.argmax(1)
+        sure[line, column] = between.max(1)
+        mask[part], confidence[part] = ids, np.rint(sure * 255).clip(0, 255)
     return mask, confidence
 
 
-def _enlarge(small: Tensor, size: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
-    """Bands of rows of the bilinear enlargement; together exactly what enlarging the whole would give."""
-    height, width = size
-    _, classes, rows, _ = small.shape
-    wide = F.interpolate(small, (rows, width), mode="bilinear", align_corners=False)[0] if _fits(small, width) else None
-    band = max(1, BAND // (classes * width))
-    for top in range(0, height, band):
-        bottom = min(height, top + band)
-        places = ((torch.arange(top, bottom) + 0.5) * rows / height - 0.5).clamp(0, rows - 1)
-        above = places.floor().long()
-        below = (above + 1).clamp(max=rows - 1)
-        share = (places - above).view(1, -1, 1)
-        if wide is None:
-            low, high = int(above[0]), int(below[-1]) + 1
-            part = F.interpolate(small[:, :, low:high], (high - low, width), mode="bilinear", align_corners=False)[0]
-            above, below = above - low, below - low
-        else:
-            part = wide
-        yield slice(top, bottom), part[:, above] * (1 - share) + part[:, below] * share
-
-
-def _fits(small: Tensor, width: int) -> bool:
-    return small.shape[1] * small.shape[2] * width <= 4 * BAND
+def _find_places(
+    small: int, large: int
+) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
+    """For each of `large` positions the two of `small` around it, and the share of the second."""
+    places = ((np.arange(large) + 0.5) * small / large - 0.5).clip(0, small - 1)
+    first = np.floor(places).astype(np.int64)
+    return first, np.minimum(first + 1, small - 1), (places - first).astype(np.float32)

@@ -1,0 +1,99 @@
+"""What was predicted from what: a line an image, by which the same command goes on where it stopped.
+
+`predictions.jsonl` is written as masks are made; `predictions.csv` says the same to people and spreadsheets.
+"""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from fs4cli.data.sources import FoundFile, show_path
+from fs4cli.errors import ProjectError
+from fs4cli.files import append_json_line, explain_os_errors, read_json_lines, write_text
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What came of one image.
+
+    Args:
+        input: Its absolute path; bytes that are no UTF-8 are surrogate escapes.
+        output: Name of its mask, relative to the folder of the masks, without an ending, with `/`.
+        state: Whether there is a mask.
+        reason: Why there is none; empty if there is one.
+        extras: What else was made: `overlay`, `confidence`, `probabilities`.
+        bytes: Size of the image file.
+        modified: When it was last written, in nanoseconds.
+        sha256: Of its bytes; empty if they were not read to the end.
+        key: Fingerprint of the model and of the settings that shape a mask.
+        height, width: Of the mask; 0 if there is none.
+    """
+
+    input: str
+    output: str
+    state: Literal["written", "failed"]
+    reason: str
+    extras: tuple[str, ...]
+    bytes: int
+    modified: int
+    sha256: str
+    key: str
+    height: int = 0
+    width: int = 0
+
+    def is_made_from(self, file: FoundFile) -> bool:
+        """Whether it was made from this very file, unchanged since by size and time."""
+        return (self.bytes, self.modified) == (file.bytes, file.modified)
+
+
+class PredictionLog:
+    """The predictions of one folder.
+
+    Args:
+        folder: Where `predictions.jsonl` and `predictions.csv` lie.
+
+    Raises:
+        ProjectError: The log is damaged.
+    """
+
+    def __init__(self, folder: Path):
+        self.path = folder / "predictions.jsonl"
+        self.table = folder / "predictions.csv"
+        self._drop_cut_line()
+        try:
+            rows = [Prediction(**{**row, "extras": tuple(row["extras"])}) for row in read_json_lines(self.path)]
+        except (TypeError, KeyError) as error:
+            raise ProjectError(
+                f"`{self.path}` is no list of predictions: {error}", hints=("move it away and run again",)
+            ) from None
+        self.latest: dict[str, Prediction] = {row.input: row for row in rows}
+
+    def add(self, prediction: Prediction) -> None:
+        """Write one line at once; it takes the place of an earlier one about the same image."""
+        append_json_line(self.path, asdict(prediction))
+        self.latest[prediction.input] = prediction
+
+    def write_table(self) -> None:
+        """Write the CSV: one line an image, in the order of the names, whatever order they were made in."""
+        write_text(self.table, _format_table(sorted(self.latest.values(), key=lambda row: row.output)))
+
+    def _drop_cut_line(self) -> None:
+        if not self.path.exists():
+            return
+        data = self.path.read_bytes()
+        if data and not data.endswith(b"\n"):
+            with explain_os_errors(self.path), self.path.open("rb+") as file:
+                file.truncate(data.rfind(b"\n") + 1)
+
+
+def _format_table(rows: Iterable[Prediction]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("input", "output", "state", "reason", "height", "width"))
+    for row in rows:
+        mask = f"{row.output}.png" if row.state == "written" else ""
+        writer.writerow((show_path(row.input), mask, row.state, show_path(row.reason), row.height, row.width))
+    return text.getvalue()
