@@ -4,6 +4,7 @@ In: the cache. Out: `network.safetensors`, the average of the students, and `rec
 """
 
 import json
+import pickle
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -131,15 +132,7 @@ def _build_objective(settings: Settings, cache: ImageCache) -> Pretext:
 
 def _load_foreign(network: DenseNetwork, path: Path) -> None:
     """Start from somebody's own self-supervised weights for the backbone: a local file, nothing is downloaded."""
-    try:
-        weights: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"there is no weights file `{path}`", hints=("check `pretrain.weights`",)) from None
-    except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
-        raise InputError(
-            f"`{path}` holds no weights that can be read safely: {error}", hints=("save them as safetensors",)
-        ) from error
-    weights = weights.get("state_dict", weights) if isinstance(weights, dict) else weights
+    weights = _read_weights(path)
     body = network.backbone.network
     own = set(body.state_dict())
     known = {name.removeprefix("backbone.").removeprefix("module."): value for name, value in weights.items()}
@@ -153,6 +146,25 @@ def _load_foreign(network: DenseNetwork, path: Path) -> None:
         body.load_state_dict(fitting, strict=False)
     except RuntimeError as error:
         raise InputError(f"`{path}` does not fit the backbone: {error}", hints=("check `model.backbone`",)) from error
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        weights: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
+        if isinstance(weights, dict):
+            weights = weights.get("state_dict", weights)
+        if not isinstance(weights, dict):
+            raise ValueError("it is no table of weights")
+        return {name: value for name, value in weights.items() if isinstance(value, torch.Tensor)}
+    except FileNotFoundError:
+        raise InputError(f"there is no weights file `{path}`", hints=("check `pretrain.weights`",)) from None
+    except pickle.UnpicklingError as error:  # torch's own text goes on to say how to run what is in it
+        reason, cause = "it holds other things than tensors", error
+    except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
+        reason, cause = f"{error}".splitlines()[0] if str(error) else "it is empty", error
+    raise InputError(
+        f"`{path}` holds no weights that can be read safely: {reason}", hints=("save them as safetensors",)
+    ) from cause
 
 
 def _save_network(path: Path, network: DenseNetwork) -> None:

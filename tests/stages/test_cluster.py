@@ -1,0 +1,135 @@
+"""Pretrained network to pyramid pseudo-labels."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toy_project import Stopping, choose_tiny, draw_folder
+
+from fs4cli.config import Settings
+from fs4cli.data.cache import ImageCache
+from fs4cli.errors import Interrupted, ProjectError
+from fs4cli.model.extraction import extract_maps
+from fs4cli.model.network import load_network
+from fs4cli.progress import SilentProgress
+from fs4cli.project.project import Project
+from fs4cli.stages import cluster
+from fs4cli.stages.cluster import ClusterResult, run_cluster
+from fs4cli.stages.ingest import run_ingest
+from fs4cli.stages.pretrain import run_pretrain
+
+IMAGES = 12
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory) -> Path:
+    folder = draw_folder(tmp_path_factory.mktemp("toy"), count=IMAGES)
+    project = Project(folder / "project")
+    run_ingest(project, choose_tiny(), images=[str(folder / "images")], progress=SilentProgress())
+    run_pretrain(project, choose_tiny(pretrain__steps=2), progress=SilentProgress())
+    return project.root
+
+
+@pytest.fixture
+def project(pretrained, tmp_path) -> Project:
+    return Project(shutil.copytree(pretrained, tmp_path / "project"))
+
+
+def _cluster(project: Project, settings: Settings | None = None, **options) -> ClusterResult:
+    settings = settings or choose_tiny()
+    return run_cluster(project, settings, progress=options.pop("progress", SilentProgress()), **options)
+
+
+def _labels(project: Project, grid: int) -> np.ndarray:
+    return np.load(project.stage("cluster") / f"level-{grid}" / "labels.npy")
+
+
+def _count_extracted(monkeypatch) -> list[int]:
+    extracted: list[int] = []
+
+    def watched(*args, **options):
+        for maps in extract_maps(*args, **options):
+            extracted.append(maps.position)
+            yield maps
+
+    monkeypatch.setattr(cluster, "extract_maps", watched)
+    return extracted
+
+
+def test_every_cell_of_every_image_has_a_soft_label(project):
+    result = _cluster(project, choose_tiny(cluster__clusters=(2, 4, 6)))
+    assert result.images == IMAGES and result.is_new
+    assert [(level["grid"], level["clusters"]) for level in result.levels] == [(1, 2), (2, 4), (4, 6)]
+    for grid, clusters in ((1, 2), (2, 4), (4, 6)):
+        labels = _labels(project, grid)
+        assert labels.shape == (IMAGES, grid**2, clusters)
+        assert np.allclose(labels.sum(2), 1, atol=1e-5)
+
+
+def test_features_are_the_means_over_the_cells(project):
+    _cluster(project)
+    network = load_network(project.pretrained, "test_resnet", 16)
+    [maps] = extract_maps(
+        network, ImageCache.open(project.cache), [5], short_side=64, device=torch.device("cpu"), precision="fp32"
+    )
+    assert maps.features.shape[:2] == (16, 16)
+    stored = [np.load(project.stage("cluster") / f"level-{grid}" / "features.npy")[5] for grid in (1, 2)]
+    assert np.allclose(stored[0][0], maps.features.mean((0, 1)), atol=1e-4)
+    assert np.allclose(stored[1][1], maps.features[:8, 8:].mean((0, 1)), atol=1e-4)
+
+
+def test_what_is_done_is_not_done_again(project, monkeypatch):
+    first = _cluster(project)
+    extracted = _count_extracted(monkeypatch)
+    again = _cluster(project)
+    assert not again.is_new and again.levels == first.levels
+    assert extracted == []
+
+
+def test_another_number_of_clusters_needs_no_new_features(project, monkeypatch):
+    _cluster(project)
+    extracted = _count_extracted(monkeypatch)
+    _cluster(project, choose_tiny(cluster__clusters=(3, 3, 3)), fresh=True)
+    assert extracted == []
+    assert _labels(project, 4).shape[2] == 3
+
+
+def test_another_network_needs_new_features(project, monkeypatch):
+    _cluster(project)
+    before = _labels(project, 1)
+    run_pretrain(project, choose_tiny(pretrain__steps=2, seed=9), progress=SilentProgress(), fresh=True)
+    extracted = _count_extracted(monkeypatch)
+    with pytest.raises(ProjectError) as caught:
+        _cluster(project)
+    assert caught.value.details == ("the result of pretrain changed",)
+    _cluster(project, fresh=True)
+    assert extracted == list(range(IMAGES))
+    assert not np.array_equal(_labels(project, 1), before)
+
+
+def test_a_stopped_run_goes_on_with_the_next_image(project, pretrained, tmp_path, monkeypatch):
+    with pytest.raises(Interrupted, match=f"stopped after 5 of {IMAGES} images"):
+        _cluster(project, progress=Stopping("cluster", 5))
+    extracted = _count_extracted(monkeypatch)
+    _cluster(project)
+    assert extracted == list(range(5, IMAGES))
+
+    other = Project(shutil.copytree(pretrained, tmp_path / "other"))
+    _cluster(other)
+    for grid in (1, 2, 4):
+        assert np.array_equal(_labels(project, grid), _labels(other, grid))
+
+
+def test_other_levels_may_be_chosen(project):
+    result = _cluster(project, choose_tiny(cluster__grids=(1, 3)))
+    assert [level["grid"] for level in result.levels] == [1, 3]
+    assert _labels(project, 3).shape[:2] == (IMAGES, 9)
+
+
+def test_pretrained_weights_are_needed(project):
+    project.record("pretrain").unlink()
+    with pytest.raises(ProjectError, match="cluster needs the result of pretrain") as caught:
+        _cluster(project)
+    assert "fs4 pretrain" in caught.value.hints[0]
