@@ -25,7 +25,7 @@ def test_every_page_can_be_reached_from_the_readme():
     reached, waiting = set(), [ROOT / "README.md"]
     while waiting:
         page = waiting.pop()
-        if page not in reached and page.suffix == ".md":
+        if page not in reached and page.suffix == ".md" and page.exists():
             reached.add(page)
             links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
             waiting += [(page.parent / link).resolve() for link in links if not link.startswith("http")]
