@@ -58,7 +58,7 @@ def choose_tiny(**values) -> Settings:
 
 
 class Stopping(SilentProgress):
-    """Asks to stop once so many images or steps of a stretch of work are done."""
+    """Asks to stop once so many images or steps of a stretch of work are done, those of earlier runs included."""
 
     def __init__(self, task: str, after: int):
         super().__init__()
@@ -69,11 +69,10 @@ class Stopping(SilentProgress):
         progress = self
 
         class Counting(SilentTask):
-            done = 0
-
             def advance(self, count: int = 1, **values: float | int | str) -> None:
-                self.done += count
-                progress._left = progress._left or (name == progress._wanted and self.done >= progress._after)
+                nonlocal done
+                done += count
+                progress._left = progress._left or (name == progress._wanted and done >= progress._after)
 
         yield Counting()
 

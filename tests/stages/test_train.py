@@ -1,0 +1,154 @@
+"""Rounds of assigning pixels and training on the assignment."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from toy_project import CLASSES, Stopping, choose_tiny, draw_folder
+
+from fs4cli.config import Settings
+from fs4cli.errors import Interrupted, ProjectError
+from fs4cli.files import read_json_lines
+from fs4cli.model.segmenter import load_model, read_card
+from fs4cli.pipeline import train_from_images
+from fs4cli.progress import SilentProgress
+from fs4cli.project.project import Project
+from fs4cli.project.record import read_record
+from fs4cli.stages import train
+from fs4cli.stages.train import TrainResult, run_train
+from fs4cli.training.assignment import read_assignment
+
+IMAGES = 10
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A project with everything done."""
+    folder = draw_folder(tmp_path_factory.mktemp("toy"), count=IMAGES)
+    project = Project(folder / "project")
+    train_from_images(project, choose_tiny(), images=[str(folder / "images")], progress=SilentProgress())
+    return project.root
+
+
+@pytest.fixture
+def project(trained, tmp_path) -> Project:
+    """The same, but for train."""
+    without_train = shutil.ignore_patterns("train")
+    return Project(shutil.copytree(trained, tmp_path / "project", ignore=without_train))
+
+
+def _train(project: Project, settings: Settings | None = None, **options) -> TrainResult:
+    return run_train(project, settings or choose_tiny(), progress=options.pop("progress", SilentProgress()), **options)
+
+
+def test_the_model_is_one_file_that_predicts_and_describes_itself(trained):
+    segmenter, card = load_model(Project(trained).model, torch.device("cpu"))
+    assert card.classes == ("class-0", "class-1", "class-2")
+    assert len(set(card.palette)) == CLASSES
+    assert card.backbone == "test_resnet" and card.from_scratch and card.context
+    assert card.summary["steps"] == 6 and card.summary["images"] == IMAGES and card.summary["seed"] == 0
+    assert sum(card.summary["shares"]) == pytest.approx(1, abs=1e-3)
+    probabilities = segmenter.probabilities(torch.rand(1, 3, 64, 64))
+    assert probabilities.shape == (1, CLASSES, 64, 64)
+
+
+def test_nothing_in_the_model_changes_from_run_to_run(trained, project):
+    _train(project)
+    assert project.model.read_bytes() == Project(trained).model.read_bytes()
+    assert str(project.root).encode() not in project.model.read_bytes()
+    assert "seconds" not in json.dumps(read_card(project.model).summary)
+
+
+def test_each_round_is_an_assignment_of_every_pixel(trained):
+    for number in (1, 2):
+        assignment = read_assignment(Project(trained).stage("train") / f"round-{number}")
+        assert assignment is not None
+        assert len(assignment.label_maps) == IMAGES
+        assert all(labels.max() < CLASSES for labels in assignment.label_maps)
+        assert assignment.shares.sum() == pytest.approx(1)
+    assert read_assignment(Project(trained).stage("train") / "round-3") is None
+
+
+def test_the_record_has_health_and_time_of_all_rounds(trained):
+    record = read_record(Project(trained), "train")
+    assert record is not None and record.state == "done"
+    assert record.summary["classes"] == CLASSES
+    assert 1 <= record.summary["health"]["effective_clusters"] <= CLASSES
+    assert record.summary["seconds"] > 0
+    rows = read_json_lines(Project(trained).metrics("train"))
+    assert [row["step"] for row in rows] == [3, 6]
+    assert {"pixels", "views", "cells", "top_down", "context"} <= set(rows[0])
+
+
+def test_what_is_done_is_not_done_again(trained, tmp_path):
+    project = Project(shutil.copytree(trained, tmp_path / "copy"))
+    written = project.model.stat().st_mtime_ns
+    again = _train(project)
+    assert not again.is_new and again.steps == 6 and again.classes == CLASSES
+    assert project.model.stat().st_mtime_ns == written
+
+
+def test_parts_of_the_method_can_be_left_out(project):
+    _train(project, choose_tiny(train__pyramid=False, train__context=False, train__steps=2, train__rounds=1))
+    [row] = read_json_lines(project.metrics("train"))
+    assert {"pixels", "views"} <= set(row) and not {"cells", "top_down", "context"} & set(row)
+    assert not read_card(project.model).context
+    assert not (project.stage("train") / "round-2").exists()
+
+
+def test_an_assignment_that_collapses_is_not_learned_from(project, monkeypatch):
+    shown = []
+
+    def collapse(before, after):
+        shown.append((before, after))
+        return "clusters are merging into one background"
+
+    monkeypatch.setattr(train, "find_collapse", collapse)
+    progress = SilentProgress()
+    result = _train(project, progress=progress)
+    assert [line for line in progress.warned if "the assignment of the round before" in line]
+    first = read_assignment(project.stage("train") / "round-1")
+    assert first is not None and result.health == first.health.as_dict()
+    assert shown[0][0] == first.health
+
+
+def test_a_number_of_classes_given_once_stays_in_the_record(project):
+    chosen = choose_tiny(train__steps=2, train__rounds=1, classes=4)
+    with pytest.raises(Interrupted):
+        _train(project, chosen, progress=Stopping("train", 1))
+    values = chosen.model_dump(exclude_unset=True)
+    del values["classes"]
+    assert _train(project, Settings.model_validate(values)).classes == 4
+    assert len(read_card(project.model).classes) == 4
+
+
+@pytest.mark.parametrize(("stretch", "after"), [("assign 1", 3), ("train", 2), ("assign 2", 3)])
+def test_a_run_stopped_anywhere_ends_as_one_that_was_not(trained, project, stretch, after):
+    with pytest.raises(Interrupted):
+        _train(project, progress=Stopping(stretch, after))
+    record = read_record(project, "train")
+    assert record is not None and record.state == "running"
+    _train(project)
+    assert project.model.read_bytes() == Project(trained).model.read_bytes()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_damaged_round_is_assigned_again(trained, project, number):
+    with pytest.raises(Interrupted):
+        _train(project, progress=Stopping("train", 5))
+    path = project.stage("train") / f"round-{number}" / "labels.bin"
+    path.write_bytes(bytes(len(path.read_bytes())))
+    if number == 1:  # it can be made again from the pretrained network
+        _train(project)
+        assert project.model.read_bytes() == Project(trained).model.read_bytes()
+    else:  # the segmenter that made it has learned on since: nothing may pretend to be the same run
+        with pytest.raises(ProjectError, match="past the 3 that are asked for"):
+            _train(project)
+
+
+def test_pyramid_labels_are_needed(project):
+    project.record("cluster").unlink()
+    with pytest.raises(ProjectError, match="train needs the result of cluster"):
+        _train(project)
