@@ -463,7 +463,6 @@ def test_odd_names_get_legal_masks_and_are_found_again(tmp_path, model, real_dat
 
 
 @pytest.mark.real_data
-@pytest.mark.slow
 def test_every_hostile_file_is_predicted_or_refused_as_its_list_says(tmp_path, model, real_data):
     folder = real_data / "hostile"
     listed = yaml.safe_load((folder / "hostile.yaml").read_text())["files"]
