@@ -27,11 +27,28 @@ CONTRAST_FLOOR = 16.0
 PLACE_UNIT = 0.25
 """Share of the height or width that counts as one; the clusters hardly depend on it, their metric is fitted."""
 
-PLACE_MATTERS = 0.05
+PLACE_MATTERS = 0.1
 """Share of an image's variance that other images must foretell from the place alone for the place to be used."""
 
 COLOUR_AXES = 3 * len(COLOUR_SOFTENING)
 TEXTURE_AXES = 3 * len(TEXTURE_SOFTENING)
+
+_COLOUR = tuple(range(3))
+_SOFT_COLOUR = tuple(range(COLOUR_AXES))
+_TEXTURE = tuple(range(COLOUR_AXES, COLOUR_AXES + TEXTURE_AXES))
+_PLACE = (COLOUR_AXES + TEXTURE_AXES, COLOUR_AXES + TEXTURE_AXES + 1)
+
+EVIDENCE = {
+    "colour": _COLOUR,
+    "texture": _TEXTURE,
+    "soft colour": _SOFT_COLOUR,
+    "soft colour and place": _SOFT_COLOUR + _PLACE,
+    "colour and texture": _COLOUR + _TEXTURE,
+    "soft colour and texture": _SOFT_COLOUR + _TEXTURE,
+    "soft colour, texture and place": _SOFT_COLOUR + _TEXTURE + _PLACE,
+}
+"""Axes of `describe_pixels`, in the order in which they are believed; those with the place only where it matters."""
+
 FEWEST_IMAGES = 8
 """Below, nothing is concluded about places."""
 

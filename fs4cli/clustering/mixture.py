@@ -1,13 +1,13 @@
 """A mixture of Gaussians that share one covariance: clusters of unequal shares, in a metric found with them.
 
-In: vectors, and several first guesses at their clusters. Out: the shares, means and common covariance under which the
+In: vectors, and first guesses at their clusters. Out: the shares, means and common covariance under which the
 vectors are likeliest. What varies inside every cluster alike (shading, noise) comes to count for little, what tells
 clusters apart for much: k-means in the space that discriminant analysis would choose, had it been given the clusters.
 
 Ours: the abstract says "pixel clustering and assignments" and no more; compared with k-means in docs/grouping.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,21 +44,6 @@ class TiedMixture:
         return white @ self.means.T - 0.5 * (self.means**2).sum(1) + self.log_shares
 
 
-@dataclass(frozen=True)
-class MixtureFit:
-    """The likeliest mixture, and how the first guesses came out.
-
-    Args:
-        mixture: The likeliest.
-        start: The name of the guess that led to it.
-        gains: By name of the guess: mean log-likelihood per vector above that of a single Gaussian, in nats.
-    """
-
-    mixture: TiedMixture
-    start: str
-    gains: dict[str, float]
-
-
 def guess_clusters(
     vectors: Float32[np.ndarray, "n d"], clusters: int, *, seed: int, whiten: bool
 ) -> Int64[np.ndarray, " n"]:
@@ -77,21 +62,50 @@ def guess_clusters(
 
 
 def fit_mixture(
-    vectors: Float32[np.ndarray, "n d"], clusters: int, guesses: Mapping[str, Int64[np.ndarray, " n"]]
-) -> MixtureFit:
-    """Expectation maximization from each guess; the likeliest mixture is kept.
+    vectors: Float32[np.ndarray, "n d"], clusters: int, guesses: Sequence[Int64[np.ndarray, " n"]]
+) -> TiedMixture:
+    """Expectation maximization from each guess; the likeliest mixture is kept, the first of equals.
 
     Args:
         vectors: Finite.
         clusters: How many.
-        guesses: By name: the cluster of each vector, in [0, clusters). The first of equals is kept.
+        guesses: The cluster of each vector, in [0, clusters); at least one guess.
     """
     rows = vectors.astype(np.float64)
-    single, _ = _maximize(rows, np.zeros(len(rows), dtype=np.int64), 1)
-    found = {name: _maximize(rows, guess, clusters) for name, guess in guesses.items()}
-    gains = {name: likelihood - single for name, (likelihood, _) in found.items()}
-    start = max(gains, key=gains.__getitem__)
-    return MixtureFit(found[start][1], start, gains)
+    found = [_maximize(rows, guess, clusters) for guess in guesses]
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def make_round_mixture(vectors: Float32[np.ndarray, "n d"], centroids: Float32[np.ndarray, "k d"]) -> TiedMixture:
+    """The mixture that assigns each vector to its nearest centroid: equal shares, one variance on all axes.
+
+    Args:
+        vectors: Their mean squared distance to the nearest centroid gives the variance.
+        centroids: Of k-means.
+    """
+    width = vectors.shape[1]
+    variance = float(assign_nearest(vectors, centroids)[1].mean()) / width + NOISE**2
+    whitening = np.eye(width) / np.sqrt(variance)
+    return TiedMixture(
+        whitening, centroids.astype(np.float64) @ whitening, np.full(len(centroids), -np.log(len(centroids)))
+    )
+
+
+def measure_gain(vectors: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"], clusters: int) -> float:
+    """How much better a grouping explains vectors than no grouping does, in nats per vector.
+
+    The mean log-likelihood under the tied mixture whose clusters are the groups, less that under a single Gaussian. To
+    cut one round cloud in two gains nothing or less; to tell two apart that have a gap between them gains much. The
+    vectors may have axes that the grouping knew nothing of, so groupings from different evidence can be compared.
+
+    Args:
+        vectors: Finite.
+        ids: The group of each vector, in [0, clusters).
+        clusters: How many groups there may be.
+    """
+    rows = vectors.astype(np.float64)
+    square = rows.T @ rows
+    return _step(rows, square, np.eye(clusters)[ids])[1] - _step(rows, square, np.ones((len(rows), 1)))[1]
 
 
 def _maximize(

@@ -12,26 +12,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from fs4cli.clustering.evidence import (
     COLOUR_AXES,
+    EVIDENCE,
     PLACE_MATTERS,
     TEXTURE_AXES,
     describe_pixels,
     measure_place,
 )
-from fs4cli.clustering.mixture import TiedMixture, fit_mixture, guess_clusters
+from fs4cli.clustering.grouping import Grouping, choose_grouping
+from fs4cli.clustering.mixture import NOISE, TiedMixture
 
 VECTORS = 12_000
 """Pixels that the clusters are found on, about as many of each image."""
-
-_GUESSES = {
-    "colour": slice(0, 3),
-    "soft colour": slice(0, COLOUR_AXES),
-    "texture": slice(COLOUR_AXES, COLOUR_AXES + TEXTURE_AXES),
-    "colour and texture": slice(0, COLOUR_AXES + TEXTURE_AXES),
-}
 
 
 @dataclass(frozen=True)
@@ -52,12 +47,12 @@ class PixelClusters:
     """Clusters of pixels, found on some images and applied to any.
 
     Args:
-        mixture: The clusters, in the space of `describe_pixels`.
-        with_place: Whether that space has the place of a pixel in its image.
+        grouping: The clusters, in some of the axes of `describe_pixels`.
+        with_place: Whether the place of a pixel in its image is among the axes.
         summary: What was found out from the images; goes into JSON.
     """
 
-    mixture: TiedMixture
+    grouping: Grouping
     with_place: bool
     summary: dict = field(default_factory=dict)
 
@@ -65,7 +60,7 @@ class PixelClusters:
         """The share of each pixel in each cluster; each pixel's sum to 1."""
         vectors = describe_pixels(maps.cues, with_place=self.with_place)
         height, width, axes = vectors.shape
-        logits = self.mixture.logits(vectors.reshape(-1, axes))
+        logits = self.grouping.logits(vectors.reshape(-1, axes))
         shares = np.exp(logits - logits.max(1, keepdims=True))
         shares /= shares.sum(1, keepdims=True)
         return shares.reshape(height, width, -1).astype(np.float32)
@@ -73,9 +68,11 @@ class PixelClusters:
     def arrays(self) -> dict[str, np.ndarray]:
         """All that `from_arrays` needs."""
         return {
-            "whitening": self.mixture.whitening,
-            "means": self.mixture.means,
-            "log_shares": self.mixture.log_shares,
+            "name": np.array(self.grouping.name),
+            "axes": np.array(self.grouping.axes),
+            "whitening": self.grouping.mixture.whitening,
+            "means": self.grouping.mixture.means,
+            "log_shares": self.grouping.mixture.log_shares,
             "with_place": np.array(self.with_place),
             "summary": np.frombuffer(json.dumps(self.summary).encode(), dtype=np.uint8),
         }
@@ -85,7 +82,8 @@ class PixelClusters:
         """The same clusters, to the last bit."""
         mixture = TiedMixture(arrays["whitening"], arrays["means"], arrays["log_shares"])
         summary = json.loads(arrays["summary"].tobytes().decode())
-        return PixelClusters(mixture, bool(arrays["with_place"]), summary)
+        grouping = Grouping(str(arrays["name"]), tuple(int(axis) for axis in arrays["axes"]), mixture)
+        return PixelClusters(grouping, bool(arrays["with_place"]), summary)
 
 
 def fit_pixel_clusters(images: Sequence[PixelMaps], classes: int, *, seed: int) -> PixelClusters:
@@ -102,26 +100,21 @@ def fit_pixel_clusters(images: Sequence[PixelMaps], classes: int, *, seed: int) 
     place = measure_place([maps.cues for maps in images])
     with_place = place > PLACE_MATTERS
     sample = _sample(images, with_place, max(VECTORS, 200 * classes), seed)
-    guesses = {
-        f"{name}, whitened" if whiten else name: guess_clusters(
-            np.ascontiguousarray(sample[:, axes]), classes, seed=seed, whiten=whiten
-        )
-        for name, axes in _GUESSES.items()
-        for whiten in (False, True)
-    }
-    fitted = fit_mixture(sample, classes, guesses)
+    evidence = {name: axes for name, axes in EVIDENCE.items() if max(axes) < sample.shape[1]}
+    grouping, gains = choose_grouping(sample, classes, evidence, seed=seed)
+    ids = grouping.logits(sample).argmax(1)
     return PixelClusters(
-        fitted.mixture,
+        grouping,
         with_place,
         {
             "images": len(images),
             "vectors": len(sample),
             "place_foretells": round(place, 3),
             "with_place": with_place,
-            "start": fitted.start,
-            "gains": {name: round(gain, 4) for name, gain in fitted.gains.items()},
-            "shares": [round(float(share), 4) for share in np.exp(fitted.mixture.log_shares)],
-            "explained": _explain(sample, fitted.mixture),
+            "chosen": grouping.name,
+            "gains": {name: round(gain, 4) for name, gain in gains.items()},
+            "shares": [round(share / len(ids), 4) for share in np.bincount(ids, minlength=classes).tolist()],
+            "explained": _explain(sample, ids),
         },
     )
 
@@ -136,22 +129,17 @@ def _sample(images: Sequence[PixelMaps], with_place: bool, count: int, seed: int
     return np.concatenate(rows)
 
 
-def _explain(sample: Float32[np.ndarray, "n d"], mixture: TiedMixture) -> dict[str, float]:
+def _explain(sample: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"]) -> dict[str, float]:
     """By kind of evidence: the share of its variance that lies between the clusters."""
-    cluster = mixture.logits(sample).argmax(1)
     rows = sample.astype(np.float64) - sample.mean(0, dtype=np.float64)
-    sizes = np.bincount(cluster, minlength=len(mixture.means)).astype(np.float64)
-    sums = np.stack([np.bincount(cluster, axis, minlength=len(sizes)) for axis in rows.T], axis=1)
+    sizes = np.bincount(ids)
+    sums = np.stack([np.bincount(ids, axis) for axis in rows.T], axis=1)
     between = (sums**2 / np.maximum(sizes, 1)[:, None]).sum(0)
-    total = (rows**2).sum(0)
+    total = (rows**2 + NOISE**2).sum(0)
     kinds = {
         "lightness": list(range(0, COLOUR_AXES, 3)),
         "chroma": [axis for axis in range(COLOUR_AXES) if axis % 3],
         "texture": list(range(COLOUR_AXES, COLOUR_AXES + TEXTURE_AXES)),
         "place": list(range(COLOUR_AXES + TEXTURE_AXES, rows.shape[1])),
     }
-    return {
-        kind: round(float(between[axes].sum() / max(total[axes].sum(), 1e-12)), 3)
-        for kind, axes in kinds.items()
-        if axes
-    }
+    return {kind: round(float(between[axes].sum() / total[axes].sum()), 3) for kind, axes in kinds.items() if axes}

@@ -4,7 +4,7 @@ from sklearn.mixture import GaussianMixture
 
 from fs4cli.clustering import mixture
 from fs4cli.clustering.kmeans import assign_nearest, fit_kmeans
-from fs4cli.clustering.mixture import fit_mixture, guess_clusters
+from fs4cli.clustering.mixture import fit_mixture, guess_clusters, make_round_mixture, measure_gain
 
 
 def draw_clusters(random, sizes, means, spread):
@@ -19,12 +19,10 @@ def agreement(found, truth):
 
 def test_a_class_of_nine_tenths_stays_whole_where_k_means_halves_it(random):
     vectors, truth = draw_clusters(random, (1800, 200), ((0, 0), (4, 0)), (1.0, 5.0))
-    guesses = {name: guess_clusters(vectors, 2, seed=0, whiten=name == "whitened") for name in ("plain", "whitened")}
-    fitted = fit_mixture(vectors, 2, guesses)
-    found = fitted.mixture.logits(vectors).argmax(1)
+    plain, whitened = (guess_clusters(vectors, 2, seed=0, whiten=whiten) for whiten in (False, True))
+    found = fit_mixture(vectors, 2, [plain, whitened]).logits(vectors).argmax(1)
 
-    assert fitted.start == "whitened"
-    assert max(np.bincount(guesses["plain"])) < 1300
+    assert max(np.bincount(plain)) < 1300
     assert max(np.bincount(found)) > 1700
     assert agreement(found, truth) > 0.95
 
@@ -32,27 +30,42 @@ def test_a_class_of_nine_tenths_stays_whole_where_k_means_halves_it(random):
 def test_an_axis_on_which_all_clusters_vary_alike_does_not_count(random):
     vectors, truth = draw_clusters(random, (500, 500), ((0, 0), (3, 0)), (0.5, 4.0))
     whitened = guess_clusters(vectors, 2, seed=0, whiten=True)
-    found = fit_mixture(vectors, 2, {"whitened": whitened}).mixture.logits(vectors).argmax(1)
+    found = fit_mixture(vectors, 2, [whitened]).logits(vectors).argmax(1)
     by_distance = assign_nearest(vectors, fit_kmeans(vectors, 2, seed=0).centroids)[0]
 
     assert agreement(by_distance, truth) < 0.7
     assert agreement(found, truth) > 0.99
 
 
-def test_the_likeliest_guess_is_kept_and_its_gain_is_over_one_gaussian(random):
+def test_the_likeliest_guess_is_kept(random):
     vectors, truth = draw_clusters(random, (500, 500), ((0, 0), (10, 0)), (1.0, 1.0))
-    fitted = fit_mixture(vectors, 2, {"by truth": truth, "all in one": np.zeros_like(truth)})
+    found = fit_mixture(vectors, 2, [np.zeros_like(truth), truth]).logits(vectors).argmax(1)
 
-    assert fitted.start == "by truth"
-    assert fitted.gains["all in one"] == pytest.approx(0, abs=1e-3)
-    assert fitted.gains["by truth"] == max(fitted.gains.values()) > 0.8
+    np.testing.assert_array_equal(found, truth)
+
+
+def test_telling_two_clouds_apart_gains_and_cutting_one_cloud_gains_nothing(random):
+    two, truth = draw_clusters(random, (500, 500), ((0, 0), (10, 0)), (1.0, 1.0))
+    across = (two[:, 1] > 0).astype(np.int64)
+
+    assert measure_gain(two, truth, 2) > 0.8
+    assert measure_gain(two, across, 2) < 0.05
+    assert measure_gain(two, np.zeros_like(truth), 2) == pytest.approx(0, abs=1e-3)
+
+
+def test_a_round_mixture_assigns_to_the_nearest_centroid(random):
+    vectors, _ = draw_clusters(random, (300, 300, 300), ((0, 0), (2, 1), (1, 3)), (1.0, 2.0))
+    centroids = fit_kmeans(vectors, 3, seed=0).centroids
+
+    found = make_round_mixture(vectors, centroids).logits(vectors).argmax(1)
+    np.testing.assert_array_equal(found, assign_nearest(vectors, centroids)[0])
 
 
 def test_without_ridge_it_is_the_tied_mixture_of_scikit_learn(random, monkeypatch):
     monkeypatch.setattr(mixture, "RIDGE", 0.0)
     monkeypatch.setattr(mixture, "NOISE", 1e-4)
     vectors, truth = draw_clusters(random, (600, 300, 100), ((0, 0), (4, 1), (1, 5)), (1.0, 1.0))
-    fitted = fit_mixture(vectors, 3, {"truth": truth}).mixture
+    fitted = fit_mixture(vectors, 3, [truth])
     means = np.stack([vectors[truth == one].mean(0) for one in range(3)])
     oracle = GaussianMixture(3, covariance_type="tied", means_init=means, tol=1e-7, max_iter=200).fit(vectors)
 
@@ -64,7 +77,7 @@ def test_without_ridge_it_is_the_tied_mixture_of_scikit_learn(random, monkeypatc
 def test_an_axis_without_variance_changes_nothing(random):
     vectors, truth = draw_clusters(random, (500, 500), ((0, 0), (6, 0)), (1.0, 1.0))
     padded = np.concatenate([vectors, np.full((1000, 2), 3, np.float32)], axis=1)
-    plain = fit_mixture(vectors, 2, {"truth": truth}).mixture.logits(vectors)
-    found = fit_mixture(padded, 2, {"truth": truth}).mixture.logits(padded)
+    plain = fit_mixture(vectors, 2, [truth]).logits(vectors)
+    found = fit_mixture(padded, 2, [truth]).logits(padded)
 
     np.testing.assert_allclose(found[:, 0] - found[:, 1], plain[:, 0] - plain[:, 1], atol=1e-6)

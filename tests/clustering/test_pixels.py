@@ -8,10 +8,10 @@ def draw_halves(random, count=6):
     """Left half green, right half grey, both noisy."""
     maps = []
     for _ in range(count):
-        cues = random.normal(0, 3, (20, 24, 9)).astype(np.float32)
+        cues = random.normal(0, 3, (8, 24, 9)).astype(np.float32)
         cues[..., 0] += 50
         cues[:, :12, 1] -= 40
-        maps.append(PixelMaps(np.zeros((20, 24, 0), np.float32), cues))
+        maps.append(PixelMaps(np.zeros((8, 24, 0), np.float32), cues))
     return maps
 
 
@@ -28,7 +28,7 @@ def test_shares_of_a_pixel_sum_to_one(random):
     maps = draw_halves(random)
     shares = fit_pixel_clusters(maps, 3, seed=0).assign(maps[0])
 
-    assert shares.shape == (20, 24, 3)
+    assert shares.shape == (8, 24, 3)
     np.testing.assert_allclose(shares.sum(2), 1, atol=1e-5)
 
 
@@ -76,7 +76,7 @@ def test_the_summary_says_what_tells_the_clusters_apart(random):
 
     assert summary["explained"]["chroma"] > 0.4 > summary["explained"]["texture"]
     assert summary["with_place"] and summary["place_foretells"] > 0.5
-    assert summary["gains"][summary["start"]] == max(summary["gains"].values())
+    assert summary["gains"][summary["chosen"]] >= 0.97 * max(summary["gains"].values())
     assert sum(summary["shares"]) == pytest.approx(1, abs=1e-3)
 
 

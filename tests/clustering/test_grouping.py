@@ -1,0 +1,50 @@
+import numpy as np
+
+from fs4cli.clustering.grouping import choose_grouping
+
+EVIDENCE = {"first": (0, 1, 2), "second": (3, 4, 5), "all": (0, 1, 2, 3, 4, 5)}
+
+
+def draw_vectors(random, apart_first, apart_second):
+    """Two classes of 400 that lie apart by so much in the first three axes and in the last three."""
+    truth = np.repeat([0, 1], 400)
+    vectors = random.normal(0, 1, (800, 6))
+    vectors[:, :3] += truth[:, None] * apart_first
+    vectors[:, 3:] += truth[:, None] * apart_second
+    return vectors.astype(np.float32), truth
+
+
+def errors(grouping, vectors, truth):
+    wrong = (grouping.logits(vectors).argmax(1) != truth).mean()
+    return min(wrong, 1 - wrong)
+
+
+def test_evidence_that_comes_first_is_enough_where_it_tells_the_classes(random):
+    vectors, truth = draw_vectors(random, 5, 0)
+    grouping, gains = choose_grouping(vectors, 2, EVIDENCE, seed=0)
+
+    assert grouping.name == "first, plain k-means"
+    assert errors(grouping, vectors, truth) < 0.01
+    assert gains["second"] < 0.1 * gains["first"]
+
+
+def test_evidence_that_says_nothing_is_passed_over(random):
+    vectors, truth = draw_vectors(random, 0, 5)
+    grouping, _ = choose_grouping(vectors, 2, EVIDENCE, seed=0)
+
+    assert grouping.name == "second"
+    assert errors(grouping, vectors, truth) < 0.01
+
+
+def test_all_evidence_is_used_where_no_part_of_it_suffices(random):
+    vectors, truth = draw_vectors(random, 1.3, 1.3)
+    grouping, _ = choose_grouping(vectors, 2, EVIDENCE, seed=0)
+
+    assert grouping.name == "all"
+    assert errors(grouping, vectors, truth) < 0.1
+
+
+def test_vectors_without_any_structure_still_get_a_grouping(random):
+    grouping, _ = choose_grouping(np.ones((50, 6), np.float32), 3, EVIDENCE, seed=0)
+
+    assert grouping.logits(np.ones((50, 6), np.float32)).shape == (50, 3)
