@@ -58,6 +58,21 @@ class Tally:
             self.boundary_images += 1
             self.boundary_sums = (precision + score.precision, recall + score.recall, f + score.f)
 
+    def merge(self, other: "Tally") -> "Tally":
+        """The sum of both, as a new tally."""
+        clusters, classes = np.maximum(self.confusion.shape, other.confusion.shape).tolist()
+        total = Tally()
+        total.reserve(clusters, classes)
+        for part in (self, other):
+            total.confusion[: part.confusion.shape[0], : part.confusion.shape[1]] += part.confusion
+            total.unanswered[: part.unanswered.size] += part.unanswered
+            total.void += part.void
+            total.images += part.images
+            total.boundary_images += part.boundary_images
+            precision, recall, f = (a + b for a, b in zip(total.boundary_sums, part.boundary_sums, strict=True))
+            total.boundary_sums = precision, recall, f
+        return total
+
     def reserve(self, clusters: int, classes: int) -> None:
         """Make room for at least so many clusters and classes, also those that never turn up."""
         grow = max(0, clusters - self.confusion.shape[0]), max(0, classes - self.confusion.shape[1])

@@ -1,7 +1,7 @@
 """Counts in, scores out: which cluster stands for which class, and how good the masks are then."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -68,6 +68,48 @@ def fit_majority(confusion: Int[np.ndarray, "k c"]) -> Int[np.ndarray, " k"]:
     return np.where(confusion.any(1), confusion.argmax(1), NONE)
 
 
+@dataclass(frozen=True)
+class ClassCounts:
+    """Counts once every cluster stands for a class, or for none.
+
+    Args:
+        counts: Pixels that the masks give each class, on each class of the labels.
+        lost: Labelled pixels of each class that stand for none: spare clusters, no answer.
+    """
+
+    counts: Int[np.ndarray, "c c"]
+    lost: Int[np.ndarray, " c"]
+
+    def __add__(self, other: "ClassCounts") -> "ClassCounts":
+        return ClassCounts(self.counts + other.counts, self.lost + other.lost)
+
+    @property
+    def labelled(self) -> Int[np.ndarray, " c"]:
+        """Counted pixels of each class of the labels."""
+        return self.counts.sum(0) + self.lost
+
+
+def name_clusters(
+    confusion: Int[np.ndarray, "k c"],
+    class_of: Int[np.ndarray, " k"],
+    *,
+    unanswered: Int[np.ndarray, " c"] | None = None,
+) -> ClassCounts:
+    """Put classes in the place of clusters.
+
+    Args:
+        confusion: Pixels of each cluster on each class.
+        class_of: Class that each cluster stands for, -1 for none.
+        unanswered: Labelled pixels of each class without a cluster.
+    """
+    count = confusion.shape[1]
+    counts = np.zeros((count, count), np.int64)
+    matched = class_of != NONE
+    np.add.at(counts, class_of[matched], confusion[matched])
+    lost = confusion[~matched].sum(0, dtype=np.int64)
+    return ClassCounts(counts, lost if unanswered is None else lost + unanswered)
+
+
 def score_clusters(
     confusion: Int[np.ndarray, "k c"],
     class_of: Int[np.ndarray, " k"],
@@ -81,25 +123,36 @@ def score_clusters(
         confusion: Pixels of each cluster on each class.
         class_of: Class that each cluster stands for, -1 for none.
         unanswered: Labelled pixels of each class without a cluster: errors.
-        classes: Score only these (things, stuff): accuracy over the pixels labelled so, mIoU over their IoUs. What
-            they lose to and take from the other classes counts.
+        classes: See `score_classes`.
 
     Returns:
         Scores; `class_iou` has all classes, also those not asked for.
     """
-    count = confusion.shape[1]
-    labelled = confusion.sum(0) + (0 if unanswered is None else unanswered)
-    mapped = np.zeros((count, count), np.int64)
-    matched = class_of != NONE
-    np.add.at(mapped, class_of[matched], confusion[matched])
-    hit, claimed = np.diagonal(mapped), mapped.sum(1)
+    scores = score_classes(name_clusters(confusion, class_of, unanswered=unanswered), classes=classes)
+    return replace(scores, class_of=class_of)
+
+
+def score_classes(counted: ClassCounts, *, classes: Sequence[int] | None = None, zeros: int = 0) -> Scores:
+    """Score counts in which classes stand for clusters.
+
+    Args:
+        counted: Pixels of each class of the masks on each class of the labels.
+        classes: Score only these (things, stuff): accuracy over the pixels labelled so, mIoU over their IoUs. What
+            they lose to and take from the other classes counts.
+        zeros: So many IoUs of 0 more in the mean: clusters that some published code counts as classes of their own.
+
+    Returns:
+        Scores; `class_iou` has all classes, also those not asked for. `class_of` is empty.
+    """
+    count = counted.lost.size
+    labelled, claimed, hit = counted.labelled, counted.counts.sum(1), np.diagonal(counted.counts)
     iou = _divide(hit, labelled + claimed - hit)
     chosen = np.zeros(count, bool)
     chosen[list(range(count) if classes is None else classes)] = True
     return Scores(
-        class_of=class_of,
+        class_of=np.zeros(0, np.int64),
         accuracy=float(_divide(hit[chosen].sum(), labelled[chosen].sum())),
-        miou=_mean(iou[chosen]),
+        miou=_mean(np.append(iou[chosen], np.zeros(zeros))),
         miou_present=_mean(iou[chosen & (labelled > 0)]),
         class_iou=iou,
     )
