@@ -86,7 +86,7 @@ class TrainSettings(_Section):
         default="auto", description="Short side at which images are read, in pixels; views are cut from it."
     )
     crop: AutoCount = Field(default="auto", description="Side of the square training views, in pixels.")
-    learning_rate: float = Field(default=3e-4, gt=0, le=1, description="Peak learning rate.")
+    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate.")
     pyramid: bool = Field(default=True, description="Guide pixels by the pyramid pseudo-labels (PGG).")
     context: bool = Field(default=True, description="Embed each pixel with its neighbours (CAE).")
     rounds: int = Field(default=2, ge=1, le=20, description="How often pixels are assigned anew.")

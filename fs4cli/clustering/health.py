@@ -62,7 +62,7 @@ def find_collapse(before: Health, after: Health) -> str | None:
     Both failures that FS^4's abstract names: "degrading to one background region", and "clutter regions". They are
     judged against the round before, since one class may rightly fill nine tenths of every picture.
     """
-    if after.effective_clusters < 0.6 * before.effective_clusters:
+    if after.effective_clusters < 0.85 * before.effective_clusters:
         return (
             f"clusters are merging into one background: {before.effective_clusters:.1f} effective clusters became "
             f"{after.effective_clusters:.1f}"

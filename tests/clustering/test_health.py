@@ -61,7 +61,7 @@ def test_thrice_the_borders_is_clutter():
 
 
 @pytest.mark.parametrize(
-    "after", [_health(), _health(5.0), _health(20.0), _health(borders=219.0), _health(borders=0.0)]
+    "after", [_health(), _health(7.0), _health(20.0), _health(borders=219.0), _health(borders=0.0)]
 )
 def test_other_changes_are_training(after):
     assert find_collapse(_health(), after) is None
