@@ -110,7 +110,7 @@ class _Shelf:
         self.folder = folder
         self.what = what
         suffixes = IMAGE_SUFFIXES | {""} if what == "image" else IMAGE_SUFFIXES
-        self.files = [path for path in _walk(folder) if path.suffix.lower() in suffixes]
+        self.files = [path for path in walk_files(folder) if path.suffix.lower() in suffixes]
         self.by_key: dict[str, list[Path]] = defaultdict(list)
         self.by_stem: dict[str, list[Path]] = defaultdict(list)
         for path in self.files:
@@ -151,7 +151,7 @@ def _pair_single(label: Path, image: Path | None, mask: Path | None) -> Pairing:
     return Pairing((Pair(label.name, label, image, mask),), (), ())
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk_files(folder: Path) -> Iterator[Path]:
     """Files below a folder, sorted, hidden ones left out; a folder reached twice through links is read once."""
     seen = set()
     for place, folders, names in os.walk(folder, followlinks=True):
