@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
-from scipy.linalg import solve_triangular
 
 from fs4cli.clustering.kmeans import assign_nearest, fit_kmeans
 
@@ -57,7 +56,7 @@ def guess_clusters(
         spread = rows.var(0) + NOISE**2
         covariance = np.cov(rows.T).reshape(len(spread), -1) + 0.02 * np.diag(spread) + NOISE**2 * np.eye(len(spread))
         factor = np.linalg.cholesky(covariance)
-        vectors = solve_triangular(factor, (rows - rows.mean(0)).T, lower=True).T.astype(np.float32)
+        vectors = ((rows - rows.mean(0)) @ np.linalg.inv(factor).T).astype(np.float32)
     return assign_nearest(vectors, fit_kmeans(vectors, clusters, seed=seed, restarts=2).centroids)[0]
 
 
@@ -131,7 +130,7 @@ def _step(
     means = (weights.T @ rows) / sizes[:, None]
     within = (square - (means * sizes[:, None]).T @ means) / count
     within = (1 - RIDGE) * within + RIDGE * np.diag(rows.var(0)) + NOISE**2 * np.eye(width)
-    whitening = solve_triangular(np.linalg.cholesky(within), np.eye(width), lower=True)
+    whitening = np.linalg.inv(np.linalg.cholesky(within))
     mixture = TiedMixture(whitening, means @ whitening.T, np.log(sizes / sizes.sum()))
     logits = mixture.logits(rows)
     highest = logits.max(1, keepdims=True)
