@@ -57,7 +57,8 @@ def build_report(
         half.reserve(clusters, len(table))
     tally = halves[0].merge(halves[1])
     verdict = judge(protocol, halves)
-    class_of = fit_one_to_one(tally.confusion) if len(verdict.folds) > 1 else verdict.folds[0].class_of
+    folds = list(verdict.folds)
+    class_of = fit_one_to_one(tally.confusion) if len(folds) > 1 else folds[0].class_of
     one_to_one = replace(score_classes(verdict.one_to_one, zeros=verdict.zeros), class_of=class_of)
     spare = _list_spare(tally, one_to_one)
     return {
