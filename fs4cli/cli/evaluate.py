@@ -4,24 +4,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from fs4cli.cli.help_page import COMMON, OUTPUT
+from fs4cli.cli.help_page import ADVANCED, COMMON, OUTPUT
 from fs4cli.cli.options import option, setting_option
 from fs4cli.cli.predict import Model
 from fs4cli.cli.session import Session
-from fs4cli.errors import CheckError
+from fs4cli.errors import CheckError, UsageError
+from fs4cli.evaluation.problems import list_problems
 
 
 def evaluate(
     session: Session,
     labels: Annotated[
-        Path,
+        Path | None,
         option(
             "--labels",
             help="Folder of index PNGs, named as the images are.",
+            default="none",
             panel=COMMON,
             metavar="DIR",
         ),
-    ],
+    ] = None,
     images: Annotated[
         Path | None,
         option("--images", help="Folder of the images.", default="none", panel=COMMON, metavar="DIR"),
@@ -37,6 +39,53 @@ def evaluate(
         ),
     ] = None,
     model: Model = None,
+    dataset: Annotated[
+        str | None,
+        option(
+            "--dataset",
+            help="A data set instead of --labels: cocostuff, cocostuff15, cityscapes, voc, folders, ...",
+            default="none",
+            panel=COMMON,
+            metavar="NAME",
+        ),
+    ] = None,
+    root: Annotated[
+        Path | None,
+        option(
+            "--root",
+            help="Its folder.",
+            default="FS4_DATASETS/NAME or ./datasets/NAME",
+            panel=COMMON,
+            metavar="DIR",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        option("--split", help="Which part of it.", default="what the protocol scores", panel=COMMON, metavar="NAME"),
+    ] = None,
+    listing: Annotated[
+        str,
+        option(
+            "--list",
+            help="Which images of it: auto, curated (as published), all, or a file of ids.",
+            default="auto",
+            panel=ADVANCED,
+            metavar="NAME",
+        ),
+    ] = "auto",
+    protocol: Annotated[
+        str | None,
+        option(
+            "--protocol",
+            help="Rules of scoring: picie, stego, iic, full or honest.",
+            default="honest for a data set, else full",
+            panel=COMMON,
+            metavar="NAME",
+        ),
+    ] = None,
+    check: Annotated[
+        bool, option("--check", help="Only look whether the data set is whole; needs no model.", panel=COMMON)
+    ] = False,
     void: Annotated[int | None, setting_option("evaluate.void", "--void", metavar="VALUE")] = None,
     skip_bad: Annotated[
         bool, option("--skip-bad", help="Leave bad labels out instead of stopping.", panel=COMMON)
@@ -50,6 +99,20 @@ def evaluate(
             default="evaluate/ of the project",
             panel=OUTPUT,
             metavar="FILE",
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        option("--csv", help="The figures as a table too.", default="none", panel=OUTPUT, metavar="FILE"),
+    ] = None,
+    charts: Annotated[
+        Path | None,
+        option(
+            "--charts",
+            help="IoU of each class and confusion matrix as SVG and PNG.",
+            default="none",
+            panel=OUTPUT,
+            metavar="DIR",
         ),
     ] = None,
     min_miou: Annotated[
@@ -67,13 +130,22 @@ def evaluate(
 ) -> None:
     """Score masks against ground truth.
 
-    Clusters are matched to classes on the images that are scored (Hungarian); spare clusters count as errors.
+    Clusters are matched to classes (Hungarian): on the images that are scored, or as --protocol says
+    (docs/protocols.md). Spare clusters count as errors.
 
     Examples:
       fs4 evaluate --images test/ --labels test-labels/
       fs4 evaluate --predictions masks/ --labels test-labels/ -o report.json
       fs4 evaluate --images test/ --labels test-labels/ --min-miou 0.2
+      fs4 evaluate --dataset cocostuff --root DIR --protocol picie
+      fs4 evaluate --dataset cityscapes --root DIR --predictions masks/
+      fs4 evaluate --dataset cocostuff --root DIR --check
     """
+    if check:
+        _check(session, dataset, root, split, listing)
+        return
+    if dataset is None and (root is not None or split is not None or listing != "auto"):
+        raise UsageError("`--root`, `--split` and `--list` belong to a data set", hints=("add `--dataset NAME`",))
     alone = model is not None or predictions is not None
     project = session.look_for_project() if alone else session.find_project()
     settings = session.settings(project, {"evaluate.void": (void, "--void")})
@@ -88,16 +160,49 @@ def evaluate(
             predictions=predictions,
             images=images,
             labels=labels,
+            dataset=dataset,
+            root=root,
+            split=split,
+            listing=listing,
+            protocol=protocol,
             out=out,
+            csv=csv,
             skip_bad=skip_bad,
             progress=progress,
         )
+        paths = [path for path in (result.report_path, csv) if path is not None]
+        if charts is not None:
+            from fs4cli.evaluation.charts import write_charts
+
+            paths += write_charts(charts, result.report)
     for line in _table(result.report):
         session.report.say(line)
-    session.report.show(result.report, paths=[result.report_path] if result.report_path else [])
+    session.report.show(result.report, paths=paths)
     if min_miou is not None and (result.miou is None or result.miou < min_miou):
         shown = "none" if result.miou is None else f"{result.miou:.4f}"
         raise CheckError(f"mIoU {shown} is below `--min-miou {min_miou:g}`")
+
+
+def _check(session: Session, dataset: str | None, root: Path | None, split: str | None, listing: str) -> None:
+    if dataset is None:
+        raise UsageError("`--check` looks at a data set", hints=("add `--dataset NAME`",))
+    settings = session.settings(session.look_for_project())
+    with session.watching() as progress:
+        from fs4cli.stages.check_dataset import run_check_dataset
+
+        result = run_check_dataset(
+            settings, dataset=dataset, root=root, split=split, listing=listing, progress=progress
+        )
+    for line in (*result.found, f"to be scored: {result.listing}"):
+        session.report.say(line)
+    session.report.show(result)
+    if result.problems:
+        count = len(result.problems)
+        raise CheckError(
+            f"`{result.root}` has {count} {'damage' if count == 1 else 'damages'}",
+            details=list_problems(result.problems, most=100),
+        )
+    session.report.say(f"whole: {result.labels:,} labels read")
 
 
 def _table(report: Mapping[str, Any]) -> list[str]:
@@ -106,7 +211,16 @@ def _table(report: Mapping[str, Any]) -> list[str]:
     width = max([len(str(name)) for name in scores] + [len("pixel accuracy")]) + 2
     rows = [f"{name!s:<{width}}{_percent(value)}" for name, value in scores.items()]
     rows += [f"{'mIoU':<{width}}{_percent(metrics['miou'])}"]
-    return [*rows, f"{'pixel accuracy':<{width}}{_percent(metrics['accuracy'])}"]
+    rows += [f"{'pixel accuracy':<{width}}{_percent(metrics['accuracy'])}"]
+    parts = {name: report["metrics"][name] for name in ("things", "stuff") if name in report["metrics"]}
+    if len(parts) == 2:
+        for name, part in parts.items():
+            rows.append(f"{name:<{width}}mIoU {_percent(part['miou'])}  accuracy {_percent(part['accuracy'])}")
+    if len(parts) == 2 and report["picie_as_released"]:
+        for name, part in report["picie_as_released"].items():
+            figures = f"mIoU {_percent(part['miou'])}  accuracy {_percent(part['accuracy'])}"
+            rows.append(f"{name:<{width}}{figures}  (picie-as-released, inflated)")
+    return rows
 
 
 def _percent(value: float | None) -> str:
