@@ -15,7 +15,6 @@ from typing import Any
 
 from fs4cli.config import Settings, stage_settings, with_values
 from fs4cli.data.cache import ImageCache
-from fs4cli.data.detail import measure_detail
 from fs4cli.data.index import read_index
 from fs4cli.errors import ConfigError, ProjectError
 from fs4cli.progress import Progress
@@ -172,7 +171,8 @@ def parse_duration(text: str) -> float:
 
 def read_facts(project: Project, settings: Settings) -> Facts:
     """What the plan looks at: the index and the machine."""
-    # the device costs the import of torch: only a stage that runs pays it
+    # these cost the import of torch: only a stage that runs pays it
+    from fs4cli.data.detail import measure_detail
     from fs4cli.model.device import choose_device, choose_precision, describe_device, device_memory, usable_cores
 
     device = choose_device(settings.device)
