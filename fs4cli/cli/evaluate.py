@@ -136,16 +136,16 @@ def evaluate(
     Examples:
       fs4 evaluate --images test/ --labels test-labels/
       fs4 evaluate --predictions masks/ --labels test-labels/ -o report.json
-      fs4 evaluate --images test/ --labels test-labels/ --min-miou 0.2
       fs4 evaluate --dataset cocostuff --root DIR --protocol picie
-      fs4 evaluate --dataset cityscapes --root DIR --predictions masks/
-      fs4 evaluate --dataset cocostuff --root DIR --check
     """
     if check:
         _check(session, dataset, root, split, listing)
         return
     if dataset is None and (root is not None or split is not None or listing != "auto"):
         raise UsageError("`--root`, `--split` and `--list` belong to a data set", hints=("add `--dataset NAME`",))
+    if dataset is None and labels is None:
+        hints = ("give `--labels DIR` of index PNGs, or a data set such as `--dataset cocostuff`",)
+        raise UsageError("missing option `--labels` or `--dataset`", hints=hints)  # before any project is looked for
     alone = model is not None or predictions is not None
     project = session.look_for_project() if alone else session.find_project()
     settings = session.settings(project, {"evaluate.void": (void, "--void")})
@@ -220,7 +220,22 @@ def _table(report: Mapping[str, Any]) -> list[str]:
         for name, part in report["picie_as_released"].items():
             figures = f"mIoU {_percent(part['miou'])}  accuracy {_percent(part['accuracy'])}"
             rows.append(f"{name:<{width}}{figures}  (picie-as-released, inflated)")
-    return rows
+    return rows + _published(report)
+
+
+def _published(report: Mapping[str, Any]) -> list[str]:
+    """What papers print for the data set, unless these masks were scored on a mere sample of it."""
+    rows = report.get("published")
+    if not rows or report["source"]["is_sample"]:
+        return []
+    lines = ["", "published, each by its own protocol ([R]: not verified):"]
+    for row in rows:
+        marks = {figure: " [R]" if figure in row["unverified"] else "    " for figure in ("accuracy", "miou")}
+        figures = "  ".join(
+            f"{name} {_percent(row[key])}{marks[key]}" for name, key in (("mIoU", "miou"), ("accuracy", "accuracy"))
+        )
+        lines.append(f"{row['method']:<26}{figures}  {row['start']}")
+    return lines
 
 
 def _percent(value: float | None) -> str:

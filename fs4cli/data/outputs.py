@@ -53,7 +53,8 @@ def name_outputs(files: Sequence[FoundFile], *, kept: Mapping[str, str] | None =
 
 
 def _short_name(path: PurePosixPath) -> str:
-    return _clean(path.with_name(path.stem))
+    # joined, not `with_name`: the stem of `..:` is `.`, which no path may have as its last name
+    return _clean(path.parent / (path.stem if path.stem != "." else "_"))
 
 
 def _full_name(path: PurePosixPath) -> str:

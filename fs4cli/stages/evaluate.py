@@ -21,6 +21,7 @@ from fs4cli.evaluation.pairs import Pair, Pairing, pair_files
 from fs4cli.evaluation.parallel import count_workers
 from fs4cli.evaluation.problems import Problem, list_names, list_problems
 from fs4cli.evaluation.protocols import Protocol, choose_halves, find_protocol
+from fs4cli.evaluation.published import WARNING, list_published
 from fs4cli.evaluation.report import build_report, write_report
 from fs4cli.evaluation.selection import Selection
 from fs4cli.evaluation.tables import write_table
@@ -107,6 +108,7 @@ def run_evaluate(
         inputs, model = read_inputs(project, "evaluate"), project.model
     places = {"labels": labels, "images": images, "predictions": predictions}
     source: dict[str, Any] = {what: None if path is None else str(path) for what, path in places.items()}
+    published: list[dict[str, Any]] = []
     if dataset is None:
         assert labels is not None
         pairing, reader = (
@@ -119,6 +121,7 @@ def run_evaluate(
         selection = found.select(listing=listing, masks=predictions, images=predictions is None)
         pairing, reader = Pairing(selection.pairs, selection.problems, selection.unlabelled), found.reader
         source |= found.describe(selection)
+        published = list_published(found.benchmark.name)
         _introduce(found, selection, progress)
     run = _Run(settings, rules, pairing, reader, progress)
     if model is None or predictions is not None:
@@ -150,6 +153,10 @@ def run_evaluate(
         protocol=rules,
         second=second,
     )
+    if published:
+        report["published"] = published
+        if any(row["method"] == "FS4" and row["miou"] is None for row in published):
+            report["notes"].append(WARNING)
     if source.get("is_sample"):
         report["notes"].append(f"scored {source['list']}: no published figure compares")
     place = project.stage("evaluate") if project is not None and out is None else out

@@ -89,7 +89,6 @@ def test_the_version_is_one_line_or_one_object(fs4):
         (["train", "--clases", "3"], "no such option: --clases"),
         (["status", "extra"], "got unexpected extra argument"),
         (["predict"], "missing argument"),
-        (["evaluate"], "missing option"),
         (["train", "--classes", "many"], "invalid value for"),
         (["--progress", "loud", "status"], "invalid value for"),
         (["config", "sho"], "no such command 'sho'"),
@@ -102,6 +101,13 @@ def test_a_mistake_in_the_command_line_is_exit_2_in_our_own_form(fs4, words, mes
     assert outcome.out == ""
     assert outcome.err.startswith(f"error: {message}")
     assert re.search(r"\n\nhint: `fs4.* --help` shows what it takes\n$", outcome.err)
+
+
+def test_evaluate_without_labels_says_so_before_it_looks_for_a_project(fs4):
+    outcome = fs4("evaluate")
+
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: missing option `--labels` or `--dataset`\n")
 
 
 @pytest.mark.parametrize(

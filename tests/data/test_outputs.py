@@ -2,9 +2,10 @@
 
 import os
 import string
+from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fs4cli.data.outputs import name_outputs
@@ -136,6 +137,7 @@ _PATHS = st.lists(
 
 
 @given(_PATHS, st.randoms())
+@example(["..:"], Random(0))
 @settings(max_examples=60, deadline=None)
 def test_no_two_images_share_a_mask_and_the_order_does_not_matter(paths, random):
     def is_folder_of_another(path: str) -> bool:
