@@ -30,6 +30,9 @@ PLACE_UNIT = 0.25
 PLACE_MATTERS = 0.1
 """Share of an image's variance that other images must foretell from the place alone for the place to be used."""
 
+PLACE_LEADS = 0.3
+"""The same share, from which on the place stands for texture: contrast then marks borders more than materials."""
+
 COLOUR_AXES = 3 * len(COLOUR_SOFTENING)
 TEXTURE_AXES = 3 * len(TEXTURE_SOFTENING)
 
@@ -38,11 +41,13 @@ _SOFT_COLOUR = tuple(range(COLOUR_AXES))
 _TEXTURE = tuple(range(COLOUR_AXES, COLOUR_AXES + TEXTURE_AXES))
 _PLACE = (COLOUR_AXES + TEXTURE_AXES, COLOUR_AXES + TEXTURE_AXES + 1)
 
+_PLACED = "soft colour and place"
+
 EVIDENCE = {
     "colour": _COLOUR,
     "texture": _TEXTURE,
     "soft colour": _SOFT_COLOUR,
-    "soft colour and place": _SOFT_COLOUR + _PLACE,
+    _PLACED: _SOFT_COLOUR + _PLACE,
     "colour and texture": _COLOUR + _TEXTURE,
     "soft colour and texture": _SOFT_COLOUR + _TEXTURE,
     "soft colour, texture and place": _SOFT_COLOUR + _TEXTURE + _PLACE,
@@ -51,6 +56,17 @@ EVIDENCE = {
 
 FEWEST_IMAGES = 8
 """Below, nothing is concluded about places."""
+
+
+def list_evidence(place: float) -> dict[str, tuple[int, ...]]:
+    """What groupings may be made from: parts of `EVIDENCE`, in its order.
+
+    Args:
+        place: From `measure_place`.
+    """
+    if place > PLACE_LEADS:
+        return {_PLACED: EVIDENCE[_PLACED]}
+    return {name: axes for name, axes in EVIDENCE.items() if place > PLACE_MATTERS or axes[-1] not in _PLACE}
 
 
 def describe_pixels(cues: Float32[np.ndarray, "h w c"], *, with_place: bool) -> Float32[np.ndarray, "h w d"]:

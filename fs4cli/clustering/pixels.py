@@ -3,30 +3,35 @@
 In: `PixelMaps`. Out: `PixelClusters`, which assigns each pixel of an image a share in each of the clusters.
 
 Follows: FS^4's abstract: "we perform pixel clustering and assignments for segmentation supervision".
-Ours: what is clustered and how, docs/grouping.md. The clusters are found in fixed cues alone: features learned in
-minutes from a few hundred images made every measured grouping worse or no better.
+Ours: what is clustered and how, docs/grouping.md. The clusters are found in fixed cues; features learned in minutes
+from a few hundred images join only where the cues bear them out.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 
 from fs4cli.clustering.evidence import (
     COLOUR_AXES,
-    EVIDENCE,
     PLACE_MATTERS,
     TEXTURE_AXES,
     describe_pixels,
+    list_evidence,
     measure_place,
 )
-from fs4cli.clustering.grouping import Grouping, choose_grouping
-from fs4cli.clustering.mixture import NOISE, TiedMixture
+from fs4cli.clustering.grouping import Grouping, choose_grouping, join_features
+from fs4cli.clustering.mixture import NOISE
 
 VECTORS = 12_000
 """Pixels that the clusters are found on, about as many of each image."""
+
+FEATURE_COUNTS = (3, 4)
+"""How many axes of the learned features may join: fewer say too little, more drown the cues."""
+
+FEATURE_UNIT = 0.5
+"""Standard deviation, on the first axis of the features, that counts as one."""
 
 
 @dataclass(frozen=True)
@@ -43,71 +48,84 @@ class PixelMaps:
 
 
 @dataclass(frozen=True)
+class FeatureAxes:
+    """The directions in which learned features vary most.
+
+    Args:
+        mean: Of the features.
+        directions: To the axes, the one of most variance first, already divided by the unit.
+    """
+
+    mean: Float[np.ndarray, " c"]
+    directions: Float[np.ndarray, "c a"]
+
+    def project(self, features: Float[np.ndarray, "n c"]) -> Float32[np.ndarray, "n a"]:
+        """The axes of each feature."""
+        return ((features - self.mean) @ self.directions).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class PixelClusters:
     """Clusters of pixels, found on some images and applied to any.
 
     Args:
-        grouping: The clusters, in some of the axes of `describe_pixels`.
+        grouping: The clusters, in some of the axes of `describe_pixels` and, after them, of `feature_axes`.
         with_place: Whether the place of a pixel in its image is among the axes.
+        feature_axes: Of learned features; None if the grouping knows nothing of them.
         summary: What was found out from the images; goes into JSON.
     """
 
     grouping: Grouping
     with_place: bool
+    feature_axes: FeatureAxes | None = None
     summary: dict = field(default_factory=dict)
 
     def assign(self, maps: PixelMaps) -> Float32[np.ndarray, "h w k"]:
         """The share of each pixel in each cluster; each pixel's sum to 1."""
-        vectors = describe_pixels(maps.cues, with_place=self.with_place)
-        height, width, axes = vectors.shape
-        logits = self.grouping.logits(vectors.reshape(-1, axes))
+        height, width = maps.cues.shape[:2]
+        vectors = describe_pixels(maps.cues, with_place=self.with_place).reshape(height * width, -1)
+        if self.feature_axes is not None:
+            features = self.feature_axes.project(maps.features.reshape(height * width, -1))
+            vectors = np.concatenate([vectors, features], axis=1)
+        logits = self.grouping.logits(vectors)
         shares = np.exp(logits - logits.max(1, keepdims=True))
         shares /= shares.sum(1, keepdims=True)
         return shares.reshape(height, width, -1).astype(np.float32)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All that `from_arrays` needs."""
-        return {
-            "name": np.array(self.grouping.name),
-            "axes": np.array(self.grouping.axes),
-            "whitening": self.grouping.mixture.whitening,
-            "means": self.grouping.mixture.means,
-            "log_shares": self.grouping.mixture.log_shares,
-            "with_place": np.array(self.with_place),
-            "summary": np.frombuffer(json.dumps(self.summary).encode(), dtype=np.uint8),
-        }
 
-    @staticmethod
-    def from_arrays(arrays: Mapping[str, np.ndarray]) -> "PixelClusters":
-        """The same clusters, to the last bit."""
-        mixture = TiedMixture(arrays["whitening"], arrays["means"], arrays["log_shares"])
-        summary = json.loads(arrays["summary"].tobytes().decode())
-        grouping = Grouping(str(arrays["name"]), tuple(int(axis) for axis in arrays["axes"]), mixture)
-        return PixelClusters(grouping, bool(arrays["with_place"]), summary)
-
-
-def fit_pixel_clusters(images: Sequence[PixelMaps], classes: int, *, seed: int) -> PixelClusters:
+def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int, seed: int) -> PixelClusters:
     """Find `classes` clusters in the pixels of the images: seconds, whatever their number and size.
 
     Args:
-        images: Some of all images, at least 1; their grids may differ in size.
+        images: Some of all images, read once, one after the other; their grids may differ in size.
         classes: How many clusters, at least 1 and at most as many as there are pixels.
+        number: How many images there are, at least 1.
         seed: Of the sampling and of k-means.
 
     Raises:
         ValueError: There are fewer pixels than classes.
     """
-    place = measure_place([maps.cues for maps in images])
+    sample, features, place = _sample(images, -(-max(VECTORS, 200 * classes) // number), seed)
     with_place = place > PLACE_MATTERS
-    sample = _sample(images, with_place, max(VECTORS, 200 * classes), seed)
-    evidence = {name: axes for name, axes in EVIDENCE.items() if max(axes) < sample.shape[1]}
-    grouping, gains = choose_grouping(sample, classes, evidence, seed=seed)
-    ids = grouping.logits(sample).argmax(1)
+    if not with_place:
+        sample = np.ascontiguousarray(sample[:, :-2])
+    grouping, gains = choose_grouping(sample, classes, list_evidence(place), seed=seed)
+    feature_axes = _find_axes(features) if features.shape[1] >= max(FEATURE_COUNTS) else None
+    rows = sample
+    if feature_axes is not None:
+        learned = feature_axes.project(features)
+        rows = np.concatenate([sample, learned], axis=1)
+        grouping, more = join_features(grouping, sample, learned, classes, counts=FEATURE_COUNTS, seed=seed)
+        gains |= more
+        if max(grouping.axes) < sample.shape[1]:
+            feature_axes, rows = None, sample
+    ids = grouping.logits(rows).argmax(1)
     return PixelClusters(
         grouping,
         with_place,
+        feature_axes,
         {
-            "images": len(images),
+            "images": number,
             "vectors": len(sample),
             "place_foretells": round(place, 3),
             "with_place": with_place,
@@ -119,14 +137,31 @@ def fit_pixel_clusters(images: Sequence[PixelMaps], classes: int, *, seed: int) 
     )
 
 
-def _sample(images: Sequence[PixelMaps], with_place: bool, count: int, seed: int) -> Float32[np.ndarray, "n d"]:
+def _find_axes(features: Float32[np.ndarray, "n c"]) -> FeatureAxes:
+    rows = features.astype(np.float64)
+    mean = rows.mean(0)
+    values, vectors = np.linalg.eigh(np.cov((rows - mean).T))
+    order = np.argsort(values)[::-1][: max(FEATURE_COUNTS)]
+    directions = vectors[:, order]
+    # the sign of an axis is free: fixed, so that other libraries give the same clusters
+    directions *= np.where(directions[np.abs(directions).argmax(0), np.arange(len(order))] < 0, -1, 1)
+    unit = FEATURE_UNIT * np.sqrt(max(values[order[0]], 1e-12))
+    return FeatureAxes(mean, directions / unit)
+
+
+def _sample(
+    images: Iterable[PixelMaps], count: int, seed: int
+) -> tuple[Float32[np.ndarray, "n d"], Float32[np.ndarray, "n c"], float]:
+    """Plain evidence, place included, and learned features of `count` pixels of each image; what places foretell."""
     random = np.random.default_rng([seed, 31])
-    rows = []
+    rows, features, cues = [], [], []
     for maps in images:
-        vectors = describe_pixels(maps.cues, with_place=with_place)
-        flat = vectors.reshape(-1, vectors.shape[2])
-        rows.append(flat[random.permutation(len(flat))[: -(-count // len(images))]])
-    return np.concatenate(rows)
+        height, width = maps.cues.shape[:2]
+        chosen = random.permutation(height * width)[:count]
+        rows.append(describe_pixels(maps.cues, with_place=True).reshape(height * width, -1)[chosen])
+        features.append(maps.features.reshape(height * width, -1)[chosen])
+        cues.append(maps.cues)
+    return np.concatenate(rows), np.concatenate(features), measure_place(cues)
 
 
 def _explain(sample: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"]) -> dict[str, float]:

@@ -26,7 +26,7 @@ from fs4cli.data.batches import BatchSource
 from fs4cli.data.cache import ImageCache
 from fs4cli.data.masks import make_palette
 from fs4cli.errors import Interrupted
-from fs4cli.files import hash_file
+from fs4cli.files import hash_file, write_json
 from fs4cli.model.device import Precision, choose_device, choose_precision
 from fs4cli.model.extraction import extract_maps
 from fs4cli.model.network import load_network
@@ -222,8 +222,13 @@ def _assign_by_clustering(bench: _Bench) -> Assignment:
     )
     bench.progress.say(f"train: finding {chosen.classes} classes on {len(sample)} images")
     clusters = fit_pixel_clusters(
-        [PixelMaps(maps.features, maps.cues) for maps in extract(positions=sample)], chosen.classes, seed=chosen.seed
+        (PixelMaps(maps.features, maps.cues) for maps in extract(positions=sample)),
+        chosen.classes,
+        number=len(sample),
+        seed=chosen.seed,
     )
+    write_json(_round(bench.project, 1) / "grouping.json", clusters.summary)
+    bench.progress.say(f"train: classes are told apart by {clusters.summary['chosen']}")
 
     def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
         for maps in extract(positions=range(len(bench.cache))):

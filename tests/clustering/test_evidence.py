@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from fs4cli.clustering.evidence import COLOUR_AXES, TEXTURE_AXES, describe_pixels, measure_place
+from fs4cli.clustering.evidence import (
+    COLOUR_AXES,
+    EVIDENCE,
+    TEXTURE_AXES,
+    describe_pixels,
+    list_evidence,
+    measure_place,
+)
 
 
 def draw_cues(random, height=20, width=24):
@@ -50,3 +57,11 @@ def test_nothing_is_concluded_about_places_from_few_images(random):
     assert measure_place([cues] * 7) == 0
     assert measure_place([cues] * 8) > 0.2
     assert measure_place([np.zeros_like(cues)] * 8) == 0
+
+
+def test_the_place_is_evidence_only_where_it_matters_and_leads_where_it_matters_much():
+    without, some, much = list_evidence(0.05), list_evidence(0.2), list_evidence(0.5)
+
+    assert list(without) == ["colour", "texture", "soft colour", "colour and texture", "soft colour and texture"]
+    assert some == EVIDENCE
+    assert list(much) == ["soft colour and place"]

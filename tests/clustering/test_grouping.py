@@ -1,6 +1,6 @@
 import numpy as np
 
-from fs4cli.clustering.grouping import choose_grouping
+from fs4cli.clustering.grouping import choose_grouping, join_features
 
 EVIDENCE = {"first": (0, 1, 2), "second": (3, 4, 5), "all": (0, 1, 2, 3, 4, 5)}
 
@@ -48,3 +48,26 @@ def test_vectors_without_any_structure_still_get_a_grouping(random):
     grouping, _ = choose_grouping(np.ones((50, 6), np.float32), 3, EVIDENCE, seed=0)
 
     assert grouping.logits(np.ones((50, 6), np.float32)).shape == (50, 3)
+
+
+def test_learned_features_join_where_the_evidence_bears_them_out(random):
+    vectors, truth = draw_vectors(random, 1.3, 1.3)
+    features = random.normal(0, 0.3, (800, 3)).astype(np.float32)
+    features[:, 0] += truth
+    plain, _ = choose_grouping(vectors, 2, {"second": (3, 4, 5)}, seed=0)
+    joined, gains = join_features(plain, vectors, features, 2, counts=(2, 3), seed=0)
+
+    assert joined.name in ("second, 2 learned features", "second, 3 learned features")
+    assert gains[joined.name] > gains["second"]
+    assert errors(joined, np.concatenate([vectors, features], 1), truth) < 0.5 * errors(plain, vectors, truth)
+
+
+def test_learned_features_that_follow_something_else_stay_out(random):
+    vectors, truth = draw_vectors(random, 1.3, 1.3)
+    features = random.normal(0, 0.1, (800, 3)).astype(np.float32)
+    features[:, 0] += random.permutation(truth)
+    plain, _ = choose_grouping(vectors, 2, EVIDENCE, seed=0)
+    joined, gains = join_features(plain, vectors, features, 2, counts=(2, 3), seed=0)
+
+    assert joined is plain
+    assert max(gains.values()) == gains[plain.name]
