@@ -26,6 +26,7 @@ from fs4cli.cli.report import OutputClosed, Report, write_out
 from fs4cli.cli.session import Session, close_output
 from fs4cli.cli.status import status
 from fs4cli.cli.train import train
+from fs4cli.cli.verify import verify
 from fs4cli.errors import Fs4Error, UsageError
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ COMMANDS: tuple[tuple[typer.Typer, str, str, Callable[..., None]], ...] = (
     (app, "evaluate", "evaluate", evaluate),
     (app, "eval", "evaluate", evaluate),
     (app, "status", "status", status),
+    (app, "verify", "verify", verify),
     (app, "ingest", "ingest", ingest),
     (app, "pretrain", "pretrain", pretrain),
     (app, "cluster", "cluster", cluster),

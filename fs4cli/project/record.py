@@ -29,7 +29,8 @@ class Record:
         explicit: The keys among them that somebody chose (file, environment or command line).
         planned: What `auto` came to, by dotted key.
         inputs: The fingerprint of each stage's result that was read.
-        fingerprint: Of this stage's result; empty until it is done.
+        outputs: A hash of each thing it made, or what else its result is told by; empty until it is done.
+        fingerprint: Of this stage's result, made from `outputs`; empty until it is done.
         summary: Numbers worth showing: images, steps, seconds.
         seed: Of all the stage's randomness.
         versions: Of fs4 and what it ran on.
@@ -44,6 +45,7 @@ class Record:
     inputs: dict[str, str]
     seed: int
     planned: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     summary: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -70,10 +72,15 @@ def start_record(
     )
 
 
-def finish_record(record: Record, *, outputs: Any, summary: dict[str, Any]) -> Record:
+def finish_record(record: Record, *, outputs: dict[str, Any], summary: dict[str, Any]) -> Record:
     """The record of the same stage, done: `outputs` (hashes of what it made) become its fingerprint."""
     return replace(
-        record, state="done", fingerprint=hash_value(outputs), summary={**record.summary, **summary}, finished=_now()
+        record,
+        state="done",
+        outputs=outputs,
+        fingerprint=hash_value(outputs),
+        summary={**record.summary, **summary},
+        finished=_now(),
     )
 
 

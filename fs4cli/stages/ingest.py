@@ -33,7 +33,7 @@ from fs4cli.data.readers import ReaderPool, count_cores
 from fs4cli.data.shards import ShardWriter
 from fs4cli.data.sources import FoundFiles, find_images
 from fs4cli.data.survey import Survey, show_bytes
-from fs4cli.errors import ConfigError, Interrupted
+from fs4cli.errors import ConfigError, Interrupted, ProjectError
 from fs4cli.files import hash_value
 from fs4cli.planning import keep_earlier_choices
 from fs4cli.progress import Progress
@@ -92,7 +92,7 @@ def run_ingest(
     """
     if images:
         settings = with_values(settings, {"images": tuple(images)})
-    before = read_record(project, "ingest")
+    before = _read_before(project, progress, fresh=fresh)
     if before is not None:
         settings = _keep_choices(settings, before, fresh=fresh)
     sources = _absolute_sources(project, settings)
@@ -211,6 +211,17 @@ def _tell(result: IngestResult, entries: list[ImageEntry], progress: Progress) -
         progress.say(f"ingest: converted {join_counts(conversions)}")
     if result.bad:
         progress.warn(f"{result.bad:,} files are left out ({join_counts(result.reasons)}): see `{result.quarantine}`")
+
+
+def _read_before(project: Project, progress: Progress, *, fresh: bool) -> Record | None:
+    """The record of the run before; starting over, a damaged one is as none."""
+    try:
+        return read_record(project, "ingest")
+    except ProjectError as error:
+        if not fresh:
+            raise
+        progress.warn(f"{error.message}: what it chose is forgotten")
+        return None
 
 
 def _keep_choices(settings: Settings, before: Record, *, fresh: bool) -> Settings:

@@ -14,7 +14,7 @@ from fs4cli.config import Settings
 from fs4cli.data.cache import ImageCache
 from fs4cli.data.images import decode_image
 from fs4cli.data.index import read_index
-from fs4cli.errors import ConfigError, InputError
+from fs4cli.errors import ConfigError, InputError, ProjectError
 from fs4cli.progress import SilentProgress
 from fs4cli.project.project import Project
 from fs4cli.project.record import read_record
@@ -220,3 +220,12 @@ def test_ingest_needs_no_torch():
     script = "import sys, fs4cli.stages.ingest; print('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_a_damaged_record_is_refused_and_starting_over_heals_it(project: Project, photos: Path):
+    first = ingest(project, photos)
+    project.record("ingest").write_text("{")
+    with pytest.raises(ProjectError, match="is damaged"):
+        ingest(project, photos)
+
+    assert ingest(project, photos, fresh=True).fingerprint == first.fingerprint
