@@ -74,6 +74,9 @@ class LabelMaps:
         if not len(self._labels) == len(self._confidence) == self._starts[-1]:
             raise _refuse(folder, f"it has not {self._starts[-1]} pixels")
 
+    def __deepcopy__(self, memo: dict) -> "LabelMaps":
+        return self  # only read: who copies an objective need not copy the labels of all images into memory
+
     def __len__(self) -> int:
         return len(self.sizes)
 

@@ -77,7 +77,7 @@ def predict_small(
         with autocast(device, precision):
             logits = segmenter(together)
             if flip:
-                logits = (logits + segmenter(together.flip(3)).flip(3)) / 2
+                logits = (logits + segmenter(together.flip(3), is_mirrored=True).flip(3)) / 2
         if not torch.isfinite(logits).all():
             raise ProjectError(
                 "the model gives values that are no numbers",

@@ -29,6 +29,8 @@ FORMAT = 1
 
 _CARD = "fs4_card"
 
+_PLACE_UNITS = 4.0  # half an image is two units, about as far apart as cues lie
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -41,6 +43,7 @@ class ModelCard:
         palette: Red, green and blue of each class, 0 to 255.
         short_side: Short side of images, in pixels, at which it was trained and likes to look.
         context: Whether pixels are embedded with their neighbours (CAE).
+        place: Whether it is told where in its image a pixel lies.
         from_scratch: Whether it started from random weights.
         summary: Of the training: images, steps, health.
         versions: Of fs4 and of what it was trained with.
@@ -52,6 +55,7 @@ class ModelCard:
     palette: tuple[tuple[int, int, int], ...]
     short_side: int
     context: bool = True
+    place: bool = False
     from_scratch: bool = True
     summary: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -83,6 +87,8 @@ class Segmenter(nn.Module):
         channels: Width of its features and of the embedding.
         classes: How many logits.
         context: Whether to embed pixels with their neighbours.
+        place: Whether to tell it where in its image a pixel lies: for images in which that means something. Views of a
+            part of an image, as in training, do not show it.
         cue_mean: Of each cue over the project's pixels.
         cue_std: Of the same.
     """
@@ -97,36 +103,52 @@ class Segmenter(nn.Module):
         channels: int,
         classes: int,
         context: bool,
+        place: bool = False,
         cue_mean: list[float],
         cue_std: list[float],
     ):
         super().__init__()
         self.network = network
         cues = COLOUR_CUES + TEXTURE_CUES
-        self.fuse = nn.Sequential(nn.Conv2d(channels + cues, channels, 1), nn.ReLU(), nn.Conv2d(channels, channels, 1))
+        self.place = place
+        width = channels + cues + (2 if place else 0)
+        self.fuse = nn.Sequential(nn.Conv2d(width, channels, 1), nn.ReLU(), nn.Conv2d(channels, channels, 1))
         self.context = ContextAwareEmbedding(channels) if context else None
         self.head = nn.Conv2d(channels, classes, 1)
         self.register_buffer("cue_mean", torch.tensor(cue_mean).view(1, cues, 1, 1))
         self.register_buffer("cue_std", torch.tensor([max(value, 1e-3) for value in cue_std]).view(1, cues, 1, 1))
 
-    def embed(self, images: Float[Tensor, "b 3 H W"]) -> Embedded:
+    def embed(self, images: Float[Tensor, "b 3 H W"], places: Float[Tensor, "_ h w 2"] | None = None) -> Embedded:
         """All that the losses need; maps at stride 4.
 
         Args:
             images: In [0, 1]; height and width multiples of 32.
+            places: Of each pixel at stride 4 in its whole image, as (x, y) in [0, 1]; of whole images if left out.
         """
         features = self.network(images)
         cues = ((find_cues(images, STRIDE) - self.cue_mean) / self.cue_std).clamp(-5, 5)
-        embedding = self.fuse(torch.cat([features, cues.to(features.dtype)], 1))
+        parts = [features, cues.to(features.dtype)]
+        if self.place:
+            if places is None:
+                places = locate_whole((features.shape[2], features.shape[3]), device=images.device)
+            centred = ((places - 0.5) * _PLACE_UNITS).permute(0, 3, 1, 2)
+            parts.append(centred.to(features.dtype).expand(len(images), -1, -1, -1))
+        embedding = self.fuse(torch.cat(parts, 1))
         attention = None
         weights = torch.ones_like(cues[:, 0])
         if self.context is not None:
             embedding, weights, attention = self.context(embedding, cues[:, :COLOUR_CUES])
         return Embedded(embedding, weights, self.head(F.relu(embedding)).float(), attention)
 
-    def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b k h w"]:
-        """Logits at stride 4."""
-        return self.embed(images).logits
+    def forward(self, images: Float[Tensor, "b 3 H W"], *, is_mirrored: bool = False) -> Float[Tensor, "b k h w"]:
+        """Logits at stride 4 of whole images.
+
+        Args:
+            images: In [0, 1]; height and width multiples of 32.
+            is_mirrored: They are left-right mirror images of what was photographed.
+        """
+        size = (images.shape[2] // STRIDE, images.shape[3] // STRIDE)
+        return self.embed(images, locate_whole(size, device=images.device, is_mirrored=is_mirrored)).logits
 
     @torch.inference_mode()
     def probabilities(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b k H W"]:
@@ -139,6 +161,20 @@ class Segmenter(nn.Module):
         return torch.softmax(logits, dim=1)
 
 
+def locate_whole(size: tuple[int, int], *, device: torch.device, is_mirrored: bool = False) -> Float[Tensor, "1 h w 2"]:
+    """The place of each pixel of a whole image's map, as (x, y) in [0, 1].
+
+    Args:
+        size: (height, width) of the map.
+        device: Where to make it.
+        is_mirrored: Count x from the right.
+    """
+    ys, xs = ((torch.arange(length, device=device) + 0.5) / length for length in size)
+    if is_mirrored:
+        xs = xs.flip(0)
+    return torch.stack(torch.meshgrid(ys, xs, indexing="ij")[::-1], dim=-1)[None]
+
+
 def build_segmenter(card: ModelCard) -> Segmenter:
     """A segmenter of that description with random weights, from torch's current random state."""
     network = build_network(card.backbone, card.channels, mean=[0.5] * 3, std=[0.25] * 3)
@@ -148,6 +184,7 @@ def build_segmenter(card: ModelCard) -> Segmenter:
         channels=card.channels,
         classes=len(card.classes),
         context=card.context,
+        place=card.place,
         cue_mean=[0.0] * cues,
         cue_std=[1.0] * cues,
     )

@@ -26,7 +26,7 @@ from fs4cli.data.batches import BatchSource
 from fs4cli.data.cache import ImageCache
 from fs4cli.data.masks import make_palette
 from fs4cli.errors import Interrupted
-from fs4cli.files import hash_file, write_json
+from fs4cli.files import hash_file, read_json, write_json
 from fs4cli.model.device import Precision, choose_device, choose_precision
 from fs4cli.model.extraction import extract_maps
 from fs4cli.model.network import load_network
@@ -48,6 +48,9 @@ from fs4cli.training.segmentation import Segmentation, SegmentationOptions
 
 SAMPLE = 150
 """Images that the pixel clusters are found on, at most: memory and time do not grow with the folder."""
+
+_GROUPING = "grouping.json"
+"""What the first round was made from; beside its assignment."""
 
 ASSIGN_AT, PREDICT_AT = 1.5, 2.0
 """How much larger than the window images are looked at when pixels are assigned, and by the finished model: views were
@@ -101,7 +104,8 @@ def run_train(project: Project, settings: Settings, *, progress: Progress, fresh
         progress.say("train: done already")
         return TrainResult(model=project.model, is_new=False, **_shown(opened.record.summary))
     bench = _set_up(project, opened.settings, progress)
-    first = read_assignment(_round(project, 1)) or _assign_by_clustering(bench)
+    is_found = (_round(project, 1) / _GROUPING).exists()
+    first = (read_assignment(_round(project, 1)) if is_found else None) or _assign_by_clustering(bench)
     objective, source = _build_objective(bench, first)
     opened = plan_budget(
         project,
@@ -175,6 +179,7 @@ def _run_rounds(
             progress=bench.progress,
             name="train",
             seed=bench.settings.seed,
+            announce=not parts,  # between the rounds of one run there is nothing to tell
         )
         parts.append(result)
 
@@ -227,7 +232,7 @@ def _assign_by_clustering(bench: _Bench) -> Assignment:
         number=len(sample),
         seed=chosen.seed,
     )
-    write_json(_round(bench.project, 1) / "grouping.json", clusters.summary)
+    write_json(_round(bench.project, 1) / _GROUPING, clusters.summary)
     bench.progress.say(f"train: classes are told apart by {clusters.summary['chosen']}")
 
     def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
@@ -286,6 +291,7 @@ def _build_objective(bench: _Bench, first: Assignment) -> tuple[Segmentation, Ba
             channels=chosen.model.channels,
             classes=chosen.classes,
             context=chosen.train.context,
+            place=_knows_place(bench),
             cue_mean=mean,
             cue_std=std,
         )
@@ -298,6 +304,11 @@ def _build_objective(bench: _Bench, first: Assignment) -> tuple[Segmentation, Ba
     side = bench.cache.short_side
     source = BatchSource(bench.cache, batch_size=whole(chosen.train.batch_size), window=(side, side), seed=chosen.seed)
     return objective, source
+
+
+def _knows_place(bench: _Bench) -> bool:
+    """Whether the first round found that the place in the image means something."""
+    return bool(read_json(_round(bench.project, 1) / _GROUPING)["with_place"])
 
 
 def _measure_cues(bench: _Bench) -> tuple[list[float], list[float]]:
@@ -332,6 +343,7 @@ def _describe(opened: OpenedStage, bench: _Bench, summary: dict) -> ModelCard:
         palette=tuple((int(red), int(green), int(blue)) for red, green, blue in palette),
         short_side=_look_larger(bench.settings, bench.cache, PREDICT_AT),
         context=bench.settings.train.context,
+        place=_knows_place(bench),
         from_scratch=recorded_value(bench.project, "pretrain", "pretrain.weights") is None,
         summary={**summary, "seed": bench.settings.seed},
         versions={"fs4cli": version("fs4cli"), "torch": version("torch")},

@@ -66,6 +66,7 @@ def fit(
     log_every: int = 10,
     workers: int = 1,
     until: int | None = None,
+    announce: bool = True,
     on_step: Callable[[int], None] | None = None,
 ) -> FitResult:
     """Train until `steps` updates are made, from the newest checkpoint on if there is one.
@@ -89,6 +90,7 @@ def fit(
         log_every: Steps between lines of metrics.
         workers: Threads that make batches; has no influence on the result.
         until: Return after this many updates, all saved; the next call goes on. After `steps` if left out.
+        announce: Say so if an earlier run is gone on with.
         on_step: Called with the number of updates made after each one, and before a checkpoint of it is saved, so what
             it changes in the objective is kept.
 
@@ -115,7 +117,7 @@ def fit(
     metrics = MetricsLog(metrics_path, log_every)
     run = _Run(name, seed, updater, metrics, checkpoints)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        first = step = run.resume(steps, end, progress)
+        first = step = run.resume(steps, end, progress, announce=announce)
         metrics.cut(step)
         images, saved, saved_at = 0, step, time.monotonic()
         clock.lap("checkpoints")
@@ -186,7 +188,7 @@ class _Run:
         }
         self.checkpoints.save(step, state)
 
-    def resume(self, steps: int, end: int, progress: Progress) -> int:
+    def resume(self, steps: int, end: int, progress: Progress, *, announce: bool) -> int:
         """Put everything as the newest checkpoint has it; the number of updates made."""
         found = self.checkpoints.load_newest(self.updater.device, warn=progress.warn)
         if found is None:
@@ -202,7 +204,8 @@ class _Run:
             self.metrics.state = state["metrics"]
         except (RuntimeError, ValueError, KeyError) as error:
             raise self._refuse(f"does not fit this network: {str(error).splitlines()[0]}") from error
-        progress.say(f"{self.name} goes on at step {step} of {steps}")
+        if announce:
+            progress.say(f"{self.name} goes on at step {step} of {steps}")
         return step
 
     def _check(self, step: int, end: int, state: dict[str, Any]) -> None:

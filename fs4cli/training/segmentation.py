@@ -20,6 +20,7 @@ from fs4cli.data.batches import Batch
 from fs4cli.data.cells import find_cells, locate_in_image
 from fs4cli.data.label_maps import LabelMaps
 from fs4cli.model.context_embedding import gather_neighbours
+from fs4cli.model.extraction import STRIDE
 from fs4cli.model.pooling import pool_cells
 from fs4cli.model.segmenter import Embedded, Segmenter
 from fs4cli.training.fit import LossTerms
@@ -134,9 +135,9 @@ class Segmentation(nn.Module):
             )
             views.append(view)
             placements.append(Placement(placement.scale.to(device), placement.shift.to(device)))
-        both = self.segmenter.embed(torch.cat(views))
-        size = (both.logits.shape[2], both.logits.shape[3])
+        size = (options.crop // STRIDE, options.crop // STRIDE)
         places = torch.cat([locate_in_image(placement, boxes, size) for placement in placements])
+        both = self.segmenter.embed(torch.cat(views), places)
         indices = torch.cat([batch.indices, batch.indices])
         labels, confidence = self.label_maps.cut(indices, places)
         terms = {

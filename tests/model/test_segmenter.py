@@ -8,10 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from fs4cli.errors import ProjectError
-from fs4cli.model.cues import find_cues
-from fs4cli.model.segmenter import ModelCard, Segmenter, build_segmenter, load_model, read_card, save_model
+from fs4cli.model.cues import COLOUR_CUES, TEXTURE_CUES, find_cues
+from fs4cli.model.segmenter import (
+    ModelCard,
+    Segmenter,
+    build_segmenter,
+    load_model,
+    locate_whole,
+    read_card,
+    save_model,
+)
 
 CPU = torch.device("cpu")
 CARD = ModelCard(
@@ -66,6 +75,44 @@ def test_cues_reach_the_head_normalized_and_bounded():
     segmenter.fuse.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     segmenter.embed(images)
     assert seen[0][:, 8:].abs().max() == 5
+
+
+def test_places_count_from_the_upper_left_and_mirrored_from_the_right():
+    places = locate_whole((2, 4), device=CPU)
+    assert places.shape == (1, 2, 4, 2)
+    assert places[0, 0, :, 0].tolist() == [0.125, 0.375, 0.625, 0.875]
+    assert places[0, :, 0, 1].tolist() == [0.25, 0.75]
+    mirrored = locate_whole((2, 4), device=CPU, is_mirrored=True)
+    assert mirrored[0, 0, :, 0].tolist() == [0.875, 0.625, 0.375, 0.125]
+    assert torch.equal(mirrored[..., 1], places[..., 1])
+
+
+def test_a_segmenter_told_the_place_tells_equal_pixels_apart_and_another_does_not(saved, tmp_path):
+    flat = torch.full((1, 3, 96, 96), 0.5)
+
+    def spread(card: ModelCard) -> float:
+        segmenter = _segmenter(card=card)
+        save_model(tmp_path / f"{card.place}.safetensors", segmenter, card)
+        loaded, _ = load_model(tmp_path / f"{card.place}.safetensors", CPU)
+        assert torch.allclose(loaded(flat), segmenter(flat), atol=1e-4)
+        # away from the border, where padding shows; one image in which nothing differs but the place
+        segmenter.network = nn.AvgPool2d(4)
+        segmenter.fuse[0] = nn.Conv2d(3 + COLOUR_CUES + TEXTURE_CUES + (2 if card.place else 0), 8, 1)
+        return segmenter(flat)[..., 6:-6, 6:-6].std((2, 3)).max().item()
+
+    assert spread(replace(CARD, place=True)) > 1e-2
+    assert spread(replace(CARD, place=False)) < 1e-5
+
+
+def test_a_mirrored_image_has_its_pixels_where_they_were_photographed():
+    segmenter = _segmenter(card=replace(CARD, place=True))
+    seen = []
+    segmenter.fuse.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][:, -2:]))
+    images = torch.rand(1, 3, 32, 64)
+    segmenter(images)
+    segmenter(images.flip(3), is_mirrored=True)
+    assert torch.equal(seen[0], seen[1].flip(3))
+    assert seen[0].amin() == -1.875 and seen[0].amax() == 1.875  # 4 (x - 1/2) at x = 1/32
 
 
 def test_one_seed_gives_one_file_wherever_it_is_written(saved, tmp_path):

@@ -81,7 +81,7 @@ class Painter(Segmenter):
         self.context = None
         self.scale = nn.Parameter(torch.tensor(20.0))
 
-    def embed(self, images: torch.Tensor) -> Embedded:
+    def embed(self, images: torch.Tensor, places: torch.Tensor | None = None) -> Embedded:
         colours = F.avg_pool2d(images, 4)
         return Embedded(colours, torch.ones_like(colours[:, 0]), self.scale * colours, None)
 
