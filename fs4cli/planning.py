@@ -75,6 +75,8 @@ def open_stage(
     settings = keep_earlier_choices(settings, stage, record)
     values, explicit = stage_settings(settings, stage)
     changes = find_changes(record, settings=values, explicit=explicit, inputs=inputs)
+    if changes and _has_made_nothing(project, stage, record):
+        return _start(project, stage, settings, inputs)
     if changes:
         word = "finished" if record.state == "done" else "stopped"
         raise ProjectError(
@@ -214,6 +216,11 @@ def remove_stage(project: Project, stage: str) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _has_made_nothing(project: Project, stage: str, record: Record) -> bool:
+    """Whether a stage was refused before it did any work, as for a backbone that does not exist."""
+    return record.state != "done" and all(path == project.record(stage) for path in project.stage(stage).iterdir())
 
 
 def recorded_value(project: Project, stage: str, key: str) -> Any:

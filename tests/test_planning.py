@@ -107,6 +107,7 @@ def test_a_stale_stage_is_refused_with_what_changed(project, finish):
         _finish(project)
     else:
         _open(project)
+        project.checkpoints("pretrain").mkdir()
     with pytest.raises(ProjectError, match="pretrain finished with" if finish else "pretrain stopped with") as caught:
         _open(project, pretrain={"learning_rate": 0.01})
     assert caught.value.details == ("pretrain.learning_rate changed 0.001 -> 0.01",)
@@ -121,6 +122,16 @@ def test_a_stage_is_stale_when_what_it_read_changed(project):
     with pytest.raises(ProjectError) as caught:
         _open(project)
     assert caught.value.details == ("the result of ingest changed",)
+
+
+def test_a_stage_that_was_refused_before_it_made_anything_starts_with_other_settings(project):
+    _open(project, model={"backbone": "resnet1800"})  # a slip of the pen: it is on record, and no network was built
+    opened = _open(project, model={"backbone": "resnet10t"})
+    assert not opened.is_resumed
+    assert opened.record.settings["model.backbone"] == "resnet10t"
+    (project.checkpoints("pretrain")).mkdir()  # from here on there is something to lose
+    with pytest.raises(ProjectError, match="pretrain stopped with other settings"):
+        _open(project, model={"backbone": "resnet18"})
 
 
 def test_fresh_starts_over_and_removes_what_was_made(project):
@@ -158,6 +169,7 @@ def test_values_given_once_stay_until_another_is_given(project):
     assert opened.is_resumed
     assert opened.settings.pretrain.learning_rate == 0.01
     assert opened.settings.seed == 5
+    project.checkpoints("pretrain").mkdir()
     with pytest.raises(ProjectError) as caught:
         _open(project, seed=6)
     assert caught.value.details == ("seed changed 5 -> 6",)
