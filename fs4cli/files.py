@@ -18,14 +18,17 @@ from fs4cli.errors import ProjectError, ResourceError
 
 _SPACE = {errno.ENOSPC, errno.EDQUOT}
 _ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
+_GONE = {
+    getattr(errno, name) for name in ("ENOENT", "ENOTDIR", "EIO", "ENODEV", "ENXIO", "ESTALE") if hasattr(errno, name)
+}
 
 
 @contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a missing permission at `path` into a `ResourceError` that names it.
+    """Turn a disk that gives out at `path` into a `ResourceError` that names it.
 
     Raises:
-        ResourceError: The disk is full, read-only, or the folder may not be written.
+        ResourceError: The disk is full, read-only or gone, or the folder may not be written or has vanished.
     """
     try:
         yield
@@ -39,6 +42,11 @@ def explain_os_errors(path: Path) -> Iterator[None]:
             raise ResourceError(
                 f"cannot write `{path}`: {os.strerror(error.errno or 0).lower()}",
                 hints=("make the folder writable; the same command goes on where it stopped",),
+            ) from error
+        if error.errno in _GONE:
+            raise ResourceError(
+                f"cannot write `{path}`: {os.strerror(error.errno or 0).lower()}",
+                hints=("bring its folder or its disk back; the same command goes on where it stopped",),
             ) from error
         raise
 

@@ -10,8 +10,9 @@ import traceback
 from datetime import datetime
 from pathlib import Path
 
-from fs4cli.errors import Fs4Error, ResourceError
+from fs4cli.errors import Fs4Error, ProjectError, ResourceError
 
+_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT}
 _PACKAGES = ("fs4cli", "torch", "timm", "faiss-cpu", "numpy", "pillow", "typer", "pydantic")
 
 
@@ -26,7 +27,7 @@ def explain(error: Exception, folder: Path | None) -> Fs4Error:
 
     Args:
         error: What was raised.
-        folder: Where crash files go, or None for the system's folder for temporary files.
+        folder: Where crash files go, in the project; None for the system's folder for temporary files.
     """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return ResourceError(
@@ -38,6 +39,15 @@ def explain(error: Exception, folder: Path | None) -> Fs4Error:
         return ResourceError(
             "no space left on the disk", hints=("free some space; the same command goes on where it stopped",)
         )
+    if isinstance(error, OSError) and error.errno in _DISK and error.filename:
+        place = Path(os.fsdecode(error.filename))
+        if isinstance(error, FileNotFoundError) and folder is not None and folder.parent in place.parents:
+            return ProjectError(f"`{place}` is missing", hints=("`fs4 verify` says what else is, and what mends it",))
+        if not isinstance(error, FileNotFoundError):
+            return ResourceError(
+                f"cannot use `{place}`: {os.strerror(error.errno or 0).lower()}",
+                hints=("look at its disk and its permissions; the same command goes on where it stopped",),
+            )
     path = write_crash(error, folder)
     text = str(error).splitlines()[0][:200] if str(error) else ""
     message = f"a bug in fs4: {type(error).__name__}: {text}" if text else f"a bug in fs4: {type(error).__name__}"

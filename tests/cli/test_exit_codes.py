@@ -41,6 +41,10 @@ def wait_for(process: subprocess.Popen[str], line: str) -> None:
         ("raise ResourceError('x')", 6, "resources"),
         ("raise MemoryError()", 6, "resources"),
         ("raise OSError(28, 'No space left on device')", 6, "resources"),
+        ("raise PermissionError(13, 'Permission denied', str(project.root / 'logs'))", 6, "resources"),
+        ("raise OSError(30, 'Read-only file system', '/data')", 6, "resources"),
+        ("open(project.root / 'cluster' / 'labels.npy')", 5, "project"),  # a file of the project is gone
+        ("open('/nowhere/at/all')", 1, "bug"),
         ("raise type('OutOfMemoryError', (RuntimeError,), {})('CUDA out of memory')", 6, "resources"),
         ("raise LockedError('x')", 7, "locked"),
         ("raise PartialError('x')", 8, "partial"),
