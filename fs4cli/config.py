@@ -147,8 +147,8 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "pretrain": ("preset", "seed", "precision", "model", "pretrain"),
     "cluster": ("classes", "preset", "seed", "model", "cluster"),
     "train": ("classes", "preset", "seed", "precision", "model", "train"),
-    "predict": ("predict",),
-    "evaluate": ("evaluate",),
+    "predict": ("precision", "predict"),
+    "evaluate": ("predict", "evaluate"),
 }
 """The settings, or sections of them, that shape each stage's own result."""
 

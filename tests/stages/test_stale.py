@@ -11,7 +11,7 @@ from fs4cli.planning import find_stage_changes
 from fs4cli.project.project import Project
 from fs4cli.project.record import finish_record, read_inputs, read_record, start_record, write_record
 
-STAGES = ("ingest", "pretrain", "cluster", "train")
+STAGES = ("ingest", "pretrain", "cluster", "train", "predict", "evaluate")
 
 # by setting or section: the stages whose own result it shapes
 SHAPES = {
@@ -19,7 +19,7 @@ SHAPES = {
     "classes": {"cluster", "train"},
     "preset": {"pretrain", "cluster", "train"},
     "seed": {"pretrain", "cluster", "train"},
-    "precision": {"pretrain", "train"},
+    "precision": {"pretrain", "train", "predict"},
     "budget": set(),
     "device": set(),
     "workers": set(),
@@ -28,11 +28,16 @@ SHAPES = {
     "pretrain": {"pretrain"},
     "cluster": {"cluster"},
     "train": {"train"},
-    "predict": set(),
-    "evaluate": set(),
+    "predict": {"predict", "evaluate"},
+    "evaluate": {"evaluate"},
 }
 # within these sections: what changes only how fast or how loudly the stage runs
-RUNS_ONLY = {"ingest.decode_seconds", "pretrain.checkpoint_every", "train.checkpoint_every"}
+RUNS_ONLY = {
+    "ingest.decode_seconds",
+    "pretrain.checkpoint_every",
+    "train.checkpoint_every",
+    "predict.batch_size",
+}
 
 
 def _leaves(settings: BaseModel, prefix: str = "") -> dict[str, Any]:
@@ -103,7 +108,7 @@ def test_a_changed_setting_makes_exactly_the_stages_stale_that_it_shapes(project
         ("ingest", {"pretrain", "cluster", "train"}),
         ("pretrain", {"cluster", "train"}),
         ("cluster", {"train"}),
-        ("train", set()),
+        ("train", {"predict", "evaluate"}),
     ],
 )
 def test_another_result_makes_all_stages_stale_that_read_it(project, stage, stale):
