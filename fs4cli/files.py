@@ -11,11 +11,14 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 from fs4cli.errors import ProjectError, ResourceError
 
+_LINE_LIMIT = 16 * 1024 * 1024
+_Row = TypeVar("_Row")
 _SPACE = {errno.ENOSPC, errno.EDQUOT}
 _ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _GONE = {
@@ -100,13 +103,13 @@ def read_json(path: Path, *, limit: int = 256 * 1024 * 1024) -> Any:
     """Read a JSON file of our own.
 
     Raises:
-        ProjectError: The file is cut short, over `limit` bytes, or no JSON.
+        ProjectError: The file is cut short, over `limit` bytes, or no JSON (NaN and Infinity are none).
         FileNotFoundError: There is no such file.
     """
     try:
         if path.stat().st_size > limit:
             raise ProjectError(f"`{path}` is larger than {limit} bytes", hints=("move it away and run again",))
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ProjectError(
             f"`{path}` is damaged: {error}", hints=("delete it, or restore it from a copy, and run again",)
@@ -122,20 +125,48 @@ def append_json_line(path: Path, value: dict[str, Any]) -> None:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a JSON-lines file, in order; an unfinished last line is left out. Empty if no file."""
+    """All whole lines of a JSON-lines file, in order; an unfinished last line is left out. Empty if no file.
+
+    Raises:
+        ProjectError: A line before the last is no JSON object, or a line is longer than any of ours.
+    """
     if not path.exists():
         return []
     rows = []
     with path.open("rb") as file:
-        for line in file:
+        while line := file.readline(_LINE_LIMIT):
             try:
-                rows.append(json.loads(line))
-            except ValueError:
-                if line.endswith(b"\n"):
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ValueError("it is no JSON object")
+                rows.append(row)
+            except (ValueError, RecursionError):
+                if line.endswith(b"\n") or len(line) >= _LINE_LIMIT:
                     raise ProjectError(
                         f"`{path}` is damaged near line {len(rows) + 1}", hints=("delete it and run again",)
                     ) from None
     return rows
+
+
+def build_row(kind: type[_Row], row: Any) -> _Row:
+    """A dataclass from a JSON object that holds its fields, each of the type that it declares.
+
+    Args:
+        kind: The dataclass; its fields are texts, numbers, lists, tuples, dictionaries, or one of some words.
+        row: What was read.
+
+    Raises:
+        TypeError: It is no object, or a field is missing, unknown or of another type.
+    """
+    if not isinstance(row, dict):
+        raise TypeError("it is no JSON object")
+    hints, values = _field_types(kind), {}
+    for name, value in row.items():
+        hint = hints.get(name)
+        if hint is not None and not _fits(value, hint):
+            raise TypeError(f"`{name}` is not as fs4 writes it")
+        values[name] = tuple(value) if get_origin(hint) is tuple else value
+    return kind(**values)
 
 
 def cut_json_lines(path: Path, *, keep: Callable[[dict[str, Any]], bool]) -> None:
@@ -156,6 +187,31 @@ def hash_value(value: Any) -> str:
     """The sha256 of a JSON value with sorted keys, in hex: the fingerprint of settings and indexes."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_encode)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@cache
+def _field_types(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a JSON value is of a declared type; a bool is no number."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin is Literal:
+        return isinstance(value, str) and value in inner
+    if origin in (list, tuple):
+        return isinstance(value, list | tuple) and all(_fits(item, inner[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(item, inner[1]) for item in value.values())
+    if hint is int:
+        return type(value) is int
+    return isinstance(value, hint)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _encode(value: Any) -> Any:

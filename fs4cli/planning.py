@@ -87,7 +87,8 @@ def open_stage(
     done = record.state == "done"
     if not done:
         progress.say(f"{stage}: going on where it stopped")
-    return OpenedStage(record, with_values(settings, record.planned), is_done=done, is_resumed=not done)
+    settings = _with_recorded(settings, stage, record.planned)
+    return OpenedStage(record, settings, is_done=done, is_resumed=not done)
 
 
 def close_stage(project: Project, opened: OpenedStage, *, outputs: dict[str, str], summary: dict[str, Any]) -> Record:
@@ -123,7 +124,19 @@ def keep_earlier_choices(settings: Settings, stage: str, record: Record) -> Sett
     """The settings with what somebody chose when the stage first ran, where nobody chooses otherwise now."""
     values, explicit = stage_settings(settings, stage)
     earlier = {key: record.settings[key] for key in record.explicit if key in values and key not in explicit}
-    return with_values(settings, earlier) if earlier else settings
+    return _with_recorded(settings, stage, earlier)
+
+
+def _with_recorded(settings: Settings, stage: str, values: dict[str, Any]) -> Settings:
+    """The settings with values from a stage's record, which anybody may have edited."""
+    try:
+        return with_values(settings, values) if values else settings
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ProjectError(
+            f"the record of {stage} holds a setting that this fs4 does not know",
+            details=tuple(str(error).splitlines()[1:3]),
+            hints=(f"restore it from a copy, or start over with `fs4 {stage} --fresh`",),
+        ) from None
 
 
 def plan_budget(

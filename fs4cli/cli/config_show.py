@@ -5,6 +5,7 @@ from typing import Annotated
 from fs4cli.cli.help_page import COMMON
 from fs4cli.cli.options import option
 from fs4cli.cli.session import Session
+from fs4cli.data.sources import show_path
 from fs4cli.project.plan import read_plan
 from fs4cli.project.project import Project
 from fs4cli.settings_file.keys import read_setting, setting_fields, value_text
@@ -42,7 +43,7 @@ def show(
                 f"; plan.json: {row['planned']['reason']}" if row["planned"] is not None else ""
             )
             line = f"{line:<44}  # {why}"
-        session.report.write(f"{line}\n")
+        session.report.write(f"{show_path(line)}\n")
 
 
 def _planned(project: Project | None) -> dict[str, dict]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import typer
 
+from fs4cli.data.sources import show_path
 from fs4cli.errors import Fs4Error
 
 Color = Literal["auto", "always", "never"]
@@ -33,6 +34,11 @@ def wants_color(choice: Color, *, is_terminal: bool) -> bool:
     if os.environ.get("FORCE_COLOR"):
         return True
     return os.environ.get("TERM") != "dumb" and is_terminal
+
+
+def show_lines(text: str) -> str:
+    """Text for a terminal or a log: names from files may hold control characters, which must not command it."""
+    return "\n".join(show_path(line) for line in text.split("\n"))
 
 
 def write_out(text: str) -> None:
@@ -74,24 +80,24 @@ class Report:
     def say(self, message: str) -> None:
         """One line of talk."""
         if not self.quiet:
-            self.talk(message)
+            self.talk(show_lines(message))
 
     def warn(self, message: str) -> None:
         """One line about something that should be looked at; also kept for `--json`."""
         self.warnings.append(message)
         if not self.quiet:
-            self.talk(self._styled("warning:", "yellow") + f" {message}")
+            self.talk(self._styled("warning:", "yellow") + f" {show_path(message)}")
 
     def fail(self, error: Fs4Error) -> None:
         """Show an error; with `--json` it goes into the object too."""
         name = "stopped" if error.kind == "interrupted" else "error"
-        self.talk(self._styled(f"{name}:", "red") + f" {error.message}")
+        self.talk(self._styled(f"{name}:", "red") + f" {show_path(error.message)}")
         for line in error.details:
-            self.talk(f"  {line}")
+            self.talk(f"  {show_path(line)}")
         if error.hints:
             self.talk("")
         for hint in error.hints:
-            self.talk(self._styled("hint:", "cyan") + f" {hint}")
+            self.talk(self._styled("hint:", "cyan") + f" {show_path(hint)}")
         if self.as_json:
             self._write_json(ok=False, error=error)
 
@@ -109,7 +115,11 @@ class Report:
             for path in paths:
                 self.write(f"{path}\n")
         if next_command:
-            self.say(self._styled("next:", "green") + f" {next_command}")
+            self._tell_next(next_command)
+
+    def _tell_next(self, command: str) -> None:
+        if not self.quiet:
+            self.talk(self._styled("next:", "green") + f" {show_path(command)}")
 
     def close(self) -> None:
         """Write the JSON object of a command that went well, if `--json` wants one."""

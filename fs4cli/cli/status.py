@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fs4cli.cli.help_page import COMMON
 from fs4cli.cli.options import option
+from fs4cli.cli.report import show_lines
 from fs4cli.cli.session import Session
 from fs4cli.cli.watch import duration
 from fs4cli.config import Settings, stage_settings
@@ -28,7 +29,7 @@ def status(
     session.report.show(found)
     if not session.report.as_json:
         lines = [*status_lines(found), f"next: {session.suggest(found.next_command)}"]
-        session.report.write("\n".join(lines) + "\n")
+        session.report.write(show_lines("\n".join(lines)) + "\n")
     if check and found.stale:
         raise CheckError(f"stale: {', '.join(found.stale)}", hints=("`fs4 train` runs what is stale",))
 

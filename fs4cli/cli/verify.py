@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from fs4cli.cli.report import show_lines
 from fs4cli.cli.session import Session
 from fs4cli.errors import CheckError, ConfigError
 from fs4cli.project.inspection import Damage
@@ -23,7 +24,7 @@ def verify(session: Session) -> None:
     found = _look_through(session, project)
     session.report.show(found)
     if not session.report.as_json:
-        session.report.write("\n".join(_lines(found)) + "\n")
+        session.report.write(show_lines("\n".join(_lines(found))) + "\n")
     for stage in found.passed_over:
         session.report.warn(f"{stage} is being written just now, and was not looked at")
     if found.damages:

@@ -7,8 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from fs4cli.cli.report import Report
+from fs4cli.cli.report import Report, show_lines
 from fs4cli.cli.signals import SignalWatch
+from fs4cli.data.sources import show_path
 from fs4cli.progress import Task
 
 Style = Literal["bar", "lines", "none"]
@@ -59,6 +60,7 @@ class Watch:
 
     def say(self, message: str) -> None:
         """One line a user should read."""
+        message = show_lines(message)
         self._to_log(message)
         if self._bar is not None and not self._report.quiet:
             self._bar.print(message)
@@ -67,10 +69,10 @@ class Watch:
 
     def warn(self, message: str) -> None:
         """One line that should be looked at."""
-        self._to_log(f"warning: {message}")
+        self._to_log(f"warning: {show_path(message)}")
         if self._bar is not None and not self._report.quiet:
             self._report.warnings.append(message)
-            self._bar.print(f"warning: {message}")
+            self._bar.print(f"warning: {show_path(message)}")
         else:
             self._report.warn(message)
 

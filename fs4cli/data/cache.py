@@ -54,13 +54,16 @@ class ImageCache(Sequence[np.ndarray]):
         if header is None:
             raise ProjectError(f"there is no image cache in `{folder}`", hints=_AGAIN)
         try:
-            table_path = folder / header["table"]
+            table_path = folder / _own_name(header["table"])
             if hash_file(table_path) != header["table_sha256"]:
                 raise ProjectError(f"`{table_path}` is damaged", hints=_AGAIN)
             for name, size in header["shards"].items():
+                _own_name(name)
                 if (folder / name).stat().st_size != size:
                     raise ProjectError(f"`{folder / name}` is damaged: it has not {size} bytes", hints=_AGAIN)
             table = np.load(table_path, mmap_mode="r", allow_pickle=False)
+            if table.dtype != TABLE or table.ndim != 1 or type(header["short_side"]) is not int:
+                raise ValueError("it is no table of images")
         except FileNotFoundError as error:
             raise ProjectError(f"`{error.filename}` of the image cache is missing", hints=_AGAIN) from None
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -116,15 +119,20 @@ def read_header(folder: Path) -> dict[str, Any] | None:
     """`cache.json` of a finished cache; None if there is none yet.
 
     Raises:
-        ProjectError: It is damaged or of a newer format.
+        ProjectError: It is damaged or of another format.
     """
     try:
         header = read_json(folder / "cache.json")
     except FileNotFoundError:
         return None
-    if not isinstance(header, dict) or header.get("format", 0) > FORMAT:
+    found = header.get("format") if isinstance(header, dict) else None
+    if type(found) is not int:
+        raise ProjectError(f"the image cache in `{folder}` is damaged", hints=_AGAIN)
+    if found != FORMAT:
+        age = "a newer" if found > FORMAT else "an older"
         raise ProjectError(
-            f"the image cache in `{folder}` was written by a newer fs4", hints=("update fs4, or ingest again",)
+            f"the image cache in `{folder}` was written by {age} fs4: it is of format {found}, not {FORMAT}",
+            hints=("use the fs4 that wrote it, or ingest again",),
         )
     return header
 
@@ -143,6 +151,13 @@ def is_untouched(folder: Path) -> bool:
     except (ProjectError, FileNotFoundError, KeyError, TypeError):
         return False
     return True
+
+
+def _own_name(name: Any) -> str:
+    """A file's name in the folder, and no path that leads elsewhere."""
+    if not isinstance(name, str) or name != Path(name).name or "\0" in name or name in ("", ".", ".."):
+        raise ValueError(f"{name!r} is no file name")
+    return name
 
 
 def shard_name(number: int) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from fs4cli.data.sources import show_path
 from fs4cli.errors import ProjectError
-from fs4cli.files import read_json_lines, write_atomic
+from fs4cli.files import build_row, read_json_lines, write_atomic
 
 State = Literal["ok", "duplicate", "bad", "skipped", "gone"]
 
@@ -102,9 +102,9 @@ def read_entry(row: dict[str, Any]) -> ImageEntry:
     """The record of one line.
 
     Raises:
-        TypeError: A field is missing or unknown.
+        TypeError: A field is missing, unknown or of another type.
     """
-    return ImageEntry(**{**row, "conversions": tuple(row.get("conversions", ()))})
+    return build_row(ImageEntry, row)
 
 
 def make_image_id(path: str, sha256: str, *, again: int = 0) -> str:

@@ -67,9 +67,9 @@ class LabelMaps:
             self.sizes: Int[np.ndarray, "n 2"] = np.load(folder / "table.npy", allow_pickle=False)
             self._labels = np.memmap(folder / "labels.bin", "<u2", mode="r")
             self._confidence = np.memmap(folder / "confidence.bin", np.uint8, mode="r")
-        except (ValueError, EOFError) as error:
+            lengths = self.sizes[:, 0].astype(np.int64) * self.sizes[:, 1]
+        except (ValueError, EOFError, IndexError, TypeError) as error:
             raise _refuse(folder, str(error)) from error
-        lengths = self.sizes[:, 0].astype(np.int64) * self.sizes[:, 1]
         self._starts = np.concatenate([[0], np.cumsum(lengths)])
         if not len(self._labels) == len(self._confidence) == self._starts[-1]:
             raise _refuse(folder, f"it has not {self._starts[-1]} pixels")

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
 from PIL import Image, PngImagePlugin
 
+from fs4cli.data.images import MAX_PIXELS
 from fs4cli.errors import InputError
 from fs4cli.files import write_bytes, write_json
 
@@ -127,8 +128,12 @@ def write_mask(path: Path, mask: Integer[np.ndarray, "H W"], palette: UInt8[np.n
     write_bytes(path, encode_mask(mask, palette))
 
 
-def read_mask(path: Path) -> Integer[np.ndarray, "H W"]:
+def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> Integer[np.ndarray, "H W"]:
     """The ids of a mask that `write_mask` wrote: uint8 or uint16.
+
+    Args:
+        path: The mask.
+        max_pixels: Larger ones are refused from their header.
 
     Raises:
         InputError: It is no whole PNG of class ids.
@@ -138,8 +143,12 @@ def read_mask(path: Path) -> Integer[np.ndarray, "H W"]:
         with PngImagePlugin.PngImageFile(path) as image:
             if image.mode not in ("P", "L", "I;16"):
                 raise InputError(f"`{path}` is a picture in colours, not a mask of class ids")
+            if image.width * image.height > max_pixels:
+                raise InputError(f"`{path}` is larger than any mask: {image.height} x {image.width} pixels")
             return np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged files
         raise InputError(f"`{path}` is not a readable PNG: {error}") from error
 
 
@@ -148,7 +157,7 @@ def is_own_mask(path: Path) -> bool:
     try:
         with PngImagePlugin.PngImageFile(path) as image:
             return image.info.get("Software") == MADE_BY
-    except (OSError, SyntaxError, ValueError):
+    except Exception:  # as above: whatever it is, it is not ours
         return False
 
 

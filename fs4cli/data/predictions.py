@@ -7,12 +7,12 @@ import csv
 import io
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from fs4cli.data.sources import FoundFile, show_path
 from fs4cli.errors import ProjectError
-from fs4cli.files import append_json_line, explain_os_errors, read_json_lines, write_text
+from fs4cli.files import append_json_line, build_row, explain_os_errors, read_json_lines, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,7 @@ class PredictionLog:
         self.path = folder / "predictions.jsonl"
         self.table = folder / "predictions.csv"
         self._drop_cut_line()
-        try:
-            rows = [Prediction(**{**row, "extras": tuple(row["extras"])}) for row in read_json_lines(self.path)]
-        except (TypeError, KeyError) as error:
-            raise ProjectError(
-                f"`{self.path}` is no list of predictions: {error}", hints=("move it away and run again",)
-            ) from None
-        self.latest: dict[str, Prediction] = {row.input: row for row in rows}
+        self.latest: dict[str, Prediction] = {row.input: row for row in read_predictions(self.path)}
 
     def add(self, prediction: Prediction) -> None:
         """Write one line at once; it takes the place of an earlier one about the same image."""
@@ -87,6 +81,29 @@ class PredictionLog:
         if data and not data.endswith(b"\n"):
             with explain_os_errors(self.path), self.path.open("rb+") as file:
                 file.truncate(data.rfind(b"\n") + 1)
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """All lines of a log, in order; none if there is no file.
+
+    Raises:
+        ProjectError: It is damaged, or names a mask outside its folder.
+    """
+    try:
+        rows = [build_row(Prediction, row) for row in read_json_lines(path)]
+        for row in rows:
+            if row.output and not _is_inside(row.output):
+                raise TypeError("it names a place outside its folder")
+    except TypeError as error:
+        raise ProjectError(
+            f"`{path}` is no list of predictions: {error}", hints=("move it away and run again",)
+        ) from None
+    return rows
+
+
+def _is_inside(name: str) -> bool:
+    place = PurePosixPath(name)
+    return not place.is_absolute() and ".." not in place.parts and "\0" not in name
 
 
 def _format_table(rows: Iterable[Prediction]) -> str:

@@ -186,10 +186,11 @@ class ShardWriter:
     def _adopt_shards(self) -> None:
         """Take over whole shards of the same settings, remove everything else that was left lying."""
         for path in sorted(self.folder.glob("shard-*.json")):
-            shard = self._read_shard(path)
+            digits = path.stem.removeprefix("shard-")
+            shard = self._read_shard(path) if digits.isascii() and digits.isdigit() else None
             if shard is None:
                 continue
-            number = int(path.stem.removeprefix("shard-"))
+            number = int(digits)
             self._sizes[number] = shard["bytes"]
             for sha256, offset, height, width in shard["images"]:
                 self.places.setdefault(sha256, Place(number, offset, height, width))
@@ -204,7 +205,7 @@ class ShardWriter:
             if any(shard.get(key) != value for key, value in wanted.items()):
                 return None
             status = pixels.stat()
-            if status.st_size != shard["bytes"]:
+            if status.st_size != shard["bytes"] or not all(_is_place(row, status.st_size) for row in shard["images"]):
                 return None
             if status.st_mtime_ns != shard["modified"]:  # touched or copied: only its bytes can tell
                 if hash_file(pixels) != shard["sha256"]:
@@ -238,6 +239,16 @@ class ShardWriter:
         for path in self.folder.iterdir():
             if is_waste(path) and path.is_file():
                 path.unlink(missing_ok=True)
+
+
+def _is_place(row: Any, size: int) -> bool:
+    """Whether a row of a shard's list is sha256, offset, height and width of pixels that the shard holds."""
+    if not isinstance(row, list) or len(row) != 4 or not isinstance(row[0], str):
+        return False
+    if any(type(number) is not int for number in row[1:]):
+        return False
+    offset, height, width = row[1:]
+    return offset >= 0 and height > 0 and width > 0 and offset + 3 * height * width <= size
 
 
 def _shard_files(numbers: Iterable[int]) -> set[str]:

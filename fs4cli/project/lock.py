@@ -16,7 +16,7 @@ from pathlib import Path
 import filelock
 
 from fs4cli.errors import Fs4Error, LockedError, ProjectError, ResourceError
-from fs4cli.files import explain_os_errors, read_json, write_json
+from fs4cli.files import build_row, explain_os_errors, read_json, write_json
 from fs4cli.project.project import Project
 
 _PATIENCE = 0.5  # seconds: a status that looks whether the lock is held takes it for an instant
@@ -90,7 +90,7 @@ def lock_project(project: Project, *, command: Sequence[str]) -> Iterator[RunNot
 def read_run(project: Project) -> Run | None:
     """Who writes in the project, or who wrote last; None if nobody ever did, or the note is damaged."""
     try:
-        return Run(**read_json(_note_path(project), limit=64 * 1024))
+        return build_row(Run, read_json(_note_path(project), limit=64 * 1024))
     except (OSError, ProjectError, TypeError):
         return None
 

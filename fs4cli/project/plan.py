@@ -7,8 +7,11 @@ its plans: a file one can open, and change the settings against.
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fs4cli.errors import ProjectError
 from fs4cli.files import read_json, write_json
 from fs4cli.project.project import Project
+
+_SCHEMA = "fs4.plan/1"
 
 
 @dataclass(frozen=True)
@@ -140,11 +143,21 @@ def choose_window(facts: Facts, smallest: int, largest: int) -> Planned:
 
 
 def read_plan(project: Project) -> dict[str, Any]:
-    """The plan as written, or an empty one."""
+    """The plan as written, or an empty one.
+
+    Raises:
+        ProjectError: The file is damaged.
+    """
     try:
-        return read_json(project.plan_path)
+        plan = read_json(project.plan_path)
     except FileNotFoundError:
-        return {"schema": "fs4.plan/1", "facts": {}, "values": {}}
+        return {"schema": _SCHEMA, "facts": {}, "values": {}}
+    if not isinstance(plan, dict) or not isinstance(plan.get("values"), dict) or plan.get("schema") != _SCHEMA:
+        raise ProjectError(
+            f"`{project.plan_path}` is no plan of this version ({_SCHEMA})",
+            hints=("delete it: what was planned is in the records too, and the next stage that runs writes it anew",),
+        )
+    return plan
 
 
 def write_plan(project: Project, facts: Facts, values: dict[str, Planned]) -> None:

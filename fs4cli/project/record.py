@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from fs4cli.errors import ProjectError
-from fs4cli.files import hash_value, read_json, write_json
+from fs4cli.files import build_row, hash_value, read_json, write_json
 from fs4cli.project.project import NEEDS, Project
 
 FORMAT = 1
@@ -93,20 +93,25 @@ def read_record(project: Project, stage: str) -> Record | None:
     """The record of a stage, or None if it never started.
 
     Raises:
-        ProjectError: The file is damaged or written by a newer fs4.
+        ProjectError: The file is damaged, of another stage, or of another format.
     """
     path = project.record(stage)
     try:
         values = read_json(path)
     except FileNotFoundError:
         return None
-    if not isinstance(values, dict) or values.get("format", 0) > FORMAT:
+    found = values.get("format") if isinstance(values, dict) else None
+    if type(found) is int and found != FORMAT:
+        age, remedy = ("a newer", "update fs4") if found > FORMAT else ("an older", "use the fs4 that wrote it")
         raise ProjectError(
-            f"`{path}` was written by a newer fs4 (format {values.get('format') if isinstance(values, dict) else '?'})",
-            hints=("update fs4, or use a new project folder",),
+            f"`{path}` was written by {age} fs4: it is of format {found}, and this fs4 reads format {FORMAT}",
+            hints=(f"{remedy}, or use a new project folder",),
         )
     try:
-        return Record(**values)
+        record = build_row(Record, values)
+        if record.stage != stage:
+            raise TypeError(f"it is of `{record.stage}`")
+        return record
     except TypeError as error:
         raise ProjectError(
             f"`{path}` is not a record: {error}", hints=(f"delete the folder `{path.parent}`",)

@@ -10,6 +10,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from fs4cli.data.cache import read_header
 from fs4cli.data.index import read_index
 from fs4cli.data.masks import read_mask
 from fs4cli.data.outputs import ENDINGS, EXTRA_FOLDERS
-from fs4cli.files import hash_value, read_json, read_json_lines
+from fs4cli.data.predictions import read_predictions
+from fs4cli.files import hash_value, read_json
 from fs4cli.project.inspection import Inspection
 from fs4cli.project.project import Project
 from fs4cli.project.record import Record
@@ -109,7 +111,7 @@ def check_predict(inspection: Inspection, project: Project, record: Record) -> N
     rows: list[dict[str, Any]] = []
     with inspection.expect("predict", log, "move it away and run the same `fs4 predict` again"):
         inspection.count(log)
-        latest = {row["input"]: row for row in read_json_lines(log)}
+        latest = {row.input: asdict(row) for row in read_predictions(log)}
         rows = [row for row in latest.values() if row["state"] == "written"]
         if len(rows) < record.outputs.get("masks", 0):
             raise ValueError(f"it lists {len(rows):,} masks of at least {record.outputs['masks']:,}")

@@ -157,7 +157,9 @@ def _newest_step(project: Project, stage: str) -> int | None:
     folder = project.checkpoints(stage)
     try:
         rows = read_json(folder / "manifest.json", limit=1024 * 1024)["checkpoints"]
-        whole = [row["step"] for row in rows if (folder / row["file"]).stat().st_size == row["bytes"]]
+        steps = [row["step"] for row in rows if type(row["step"]) is int]
+        sizes = {row["step"]: row["bytes"] for row in rows}
+        whole = [step for step in steps if (folder / f"step-{step:07d}.pt").stat().st_size == sizes[step]]
         return max(whole, default=None)
     except (OSError, ProjectError, LookupError, TypeError):
         return None

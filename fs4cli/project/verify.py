@@ -116,10 +116,10 @@ def _check_checkpoints(inspection: Inspection, project: Project, stage: str, *, 
         return
     rows: list[dict[str, Any]] = []
     with inspection.expect(stage, path, over):
-        rows = sorted(read_json(path)["checkpoints"], key=lambda row: row["step"])
-        if any(row["file"] != f"step-{row['step']:07d}.pt" for row in rows):
-            rows = []
+        listed = sorted(read_json(path)["checkpoints"], key=lambda row: row["step"])
+        if any(row["file"] != f"step-{row['step']:07d}.pt" for row in listed):
             raise ValueError("it lists files that are no checkpoints")
+        rows = listed
     damaged: list[tuple[Path, str]] = []
     whole: list[int] = []
     for row in rows:

@@ -29,6 +29,7 @@ from fs4cli.settings_file.yaml_text import SIZE_LIMIT, Entry, parse_mapping, par
 
 PREFIX = "FS4__"
 """Environment variables that are settings: `FS4__TRAIN__BATCH_SIZE=8`."""
+_LONGEST_KEY = 60  # letters of an unknown key that are shown, and compared with those that there are
 PATH_KEYS = ("images", "pretrain.weights")
 """Settings that are paths: made absolute, from the folder of `fs4.yaml` or from where the command was typed."""
 
@@ -121,7 +122,7 @@ def _from_environment(environment: Mapping[str, str], folder: Path) -> dict[str,
         if not name.upper().startswith(PREFIX) or not text:
             continue
         key = name[len(PREFIX) :].lower().replace("__", ".")
-        near = nearest_key(key)
+        near = nearest_key(key[:_LONGEST_KEY])
         _check_key(key, name, suggestion=PREFIX + near.upper().replace(".", "__") if near else None)
         chosen[key] = _Choice(_absolute(key, _from_text(key, text, name), folder), name)
     return chosen
@@ -144,6 +145,7 @@ def _from_overrides(overrides: Sequence[str], folder: Path) -> dict[str, _Choice
 def _check_key(key: str, origin: str, *, suggestion: str | None = None) -> None:
     if key in setting_fields():
         return
+    key = key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}..."
     if key in section_names():
         inner = next(name for name in setting_fields() if name.startswith(f"{key}."))
         raise ConfigError(
@@ -188,8 +190,14 @@ def _absolute(key: str, value: Any, folder: Path) -> Any:
     if key not in PATH_KEYS or value is None:
         return value
     if isinstance(value, str):
-        return os.path.normpath(folder / os.path.expanduser(value))
-    return [os.path.normpath(folder / os.path.expanduser(str(item))) for item in value]
+        return _absolute_path(key, value, folder)
+    return [_absolute_path(key, str(item), folder) for item in value]
+
+
+def _absolute_path(key: str, path: str, folder: Path) -> str:
+    if "\0" in path:
+        raise ConfigError(f"`{key}` names a path with a zero byte in it", hints=("no file has such a name",))
+    return os.path.normpath(folder / os.path.expanduser(path))
 
 
 def _validate(chosen: Mapping[str, _Choice]) -> Settings:

@@ -1,7 +1,8 @@
 """YAML text to flat settings with their line numbers: data only.
 
-A subset on purpose: no anchors, aliases, tags, merge keys or several documents, no key twice. Plain words are read as
-YAML 1.2's core schema does (`1e-3` is a number, `no` and `1:30` are text), because YAML 1.1 surprises people.
+A subset on purpose: no anchors, aliases, tags, merge keys or several documents, no key twice, and not too much of it.
+Plain words are read as YAML 1.2's core schema does (`1e-3` is a number, `no` and `1:30` are text), because YAML 1.1
+surprises people.
 """
 
 import re
@@ -14,6 +15,8 @@ from fs4cli.errors import ConfigError
 
 SIZE_LIMIT = 1024 * 1024
 """Bytes that a settings file may have."""
+VALUE_LIMIT = 20_000
+"""Names and values that it may have: reading so many takes seconds."""
 _DEPTH_LIMIT = 8
 
 
@@ -46,6 +49,9 @@ class _Loader(yaml.SafeLoader):
             raise _Refused("anchors and aliases (`&`, `*`) are not allowed", line)
         if getattr(event, "tag", None) is not None:
             raise _Refused(f"tags (`{event.tag}`) are not allowed", line)
+        self.count = getattr(self, "count", 0) + 1
+        if self.count > VALUE_LIMIT:
+            raise _Refused(f"more than {VALUE_LIMIT:,} names and values", line)
         self.depth = getattr(self, "depth", 0) + 1
         if self.depth > _DEPTH_LIMIT:
             raise _Refused("nested too deep", line)
@@ -60,8 +66,8 @@ class _Refused(Exception):
         self.line = line
 
 
-_INTEGER = re.compile(r"[-+]?[0-9][0-9_]*")
-_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INTEGER = re.compile(r"[-+]?[0-9]+(_[0-9]+)*")
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(_[0-9]+)*(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
 def parse_mapping(text: str, *, source: str) -> list[Entry]:

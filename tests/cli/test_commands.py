@@ -388,8 +388,8 @@ class TestStatus:
         record.update(state="running", fingerprint="", planned={"pretrain.steps": 5000})
         job.record("pretrain").write_text(json.dumps(record))
         job.checkpoints("pretrain").mkdir()
-        (job.checkpoints("pretrain") / "c.pt").write_bytes(b"123")
-        rows = [{"file": "c.pt", "step": 1200, "sha256": "", "bytes": 3}]
+        (job.checkpoints("pretrain") / "step-0001200.pt").write_bytes(b"123")
+        rows = [{"file": "step-0001200.pt", "step": 1200, "sha256": "", "bytes": 3}]
         (job.checkpoints("pretrain") / "manifest.json").write_text(json.dumps({"checkpoints": rows}))
 
         assert "pretrain  stopped   step 1,200/5,000, goes on from there" in fs4("status").out

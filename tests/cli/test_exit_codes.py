@@ -207,6 +207,16 @@ def test_quiet_leaves_errors_and_data_only(start_fs4, project):
     assert failing_err == "error: c\n"
 
 
+def test_names_that_would_command_the_terminal_are_shown_and_not_obeyed(start_fs4, project):
+    body = r"progress.warn('odd: a\x1b[31m.png'); raise InputError('bad `a\x1b[2J\nerror: b\u202e`', hints=('\x07',))"
+    _, err = start_fs4(body, "ingest", "-C", project).communicate(timeout=30)
+    log = (project / "logs" / "fs4.log").read_text()
+
+    assert "warning: odd: a\\x1b[31m.png\n" in err
+    assert "error: bad `a\\x1b[2J\\nerror: b\\u202e`\n\nhint: \\x07\n" in err
+    assert "\x1b" not in err + log
+
+
 def test_results_with_arrays_paths_and_nan_are_json(start_fs4, project):
     body = """
     import dataclasses, pathlib, numpy

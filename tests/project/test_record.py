@@ -56,8 +56,11 @@ def test_the_fingerprint_depends_on_what_was_made_alone():
     ("text", "message"),
     [
         ("", "is damaged"),
-        ('{"format": 2}', "written by a newer fs4"),
-        ("[]", "written by a newer fs4"),
+        ('{"format": 2}', "written by a newer fs4: it is of format 2, and this fs4 reads format 1"),
+        ('{"format": 0}', "written by an older fs4: it is of format 0, and this fs4 reads format 1"),
+        ('{"format": "2"}', "is not a record"),
+        ("[]", "is not a record"),
+        ('{"format": 1, "stage": "train", "state": "gone"}', "is not a record: `state` is not as fs4 writes it"),
         (json.dumps({"format": 1, "who": 1}), "is not a record"),
     ],
 )
