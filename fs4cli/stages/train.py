@@ -24,6 +24,7 @@ from fs4cli.config import Settings
 from fs4cli.data.augment import choose_scale
 from fs4cli.data.batches import BatchSource
 from fs4cli.data.cache import ImageCache
+from fs4cli.data.label_maps import LabelMaps
 from fs4cli.data.masks import make_palette
 from fs4cli.errors import Interrupted
 from fs4cli.files import hash_file, read_json, write_json
@@ -37,6 +38,7 @@ from fs4cli.project.project import Project
 from fs4cli.training.assignment import (
     Assignment,
     guide,
+    hold_to,
     read_assignment,
     refine_assignment,
     write_assignment,
@@ -189,7 +191,7 @@ def _run_rounds(
         following = read_assignment(_round(bench.project, number + 1))
         if following is None:
             fit_round(number, current)
-            following = _assign_by_segmenter(bench, objective.average, number + 1)
+            following = _assign_by_segmenter(bench, objective.average, number + 1, first.label_maps)
         collapse = find_collapse(current.health, following.health)
         if collapse is None:
             current = following
@@ -244,21 +246,23 @@ def _assign_by_clustering(bench: _Bench) -> Assignment:
     return _write_round(bench, 1, assign)
 
 
-def _assign_by_segmenter(bench: _Bench, segmenter: Segmenter, number: int) -> Assignment:
-    """A later round: what the segmenter has made of the last one's assignment."""
+def _assign_by_segmenter(bench: _Bench, segmenter: Segmenter, number: int, first: LabelMaps) -> Assignment:
+    """A later round: what the segmenter has made of the last one's assignment, held to the first."""
     segmenter.eval()
 
     def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
-        for maps in extract_maps(
+        extracted = extract_maps(
             segmenter,
             bench.cache,
             range(len(bench.cache)),
             short_side=bench.short_side,
             device=bench.device,
             precision=bench.precision,
-        ):
-            logits = torch.from_numpy(maps.features)
-            yield refine_assignment(torch.softmax(logits, dim=2).numpy(), maps.pixels)
+        )
+        for position, maps in enumerate(extracted):
+            soft = torch.softmax(torch.from_numpy(maps.features), dim=2).numpy()
+            held = hold_to(soft, first[position], first.confidence(position))
+            yield refine_assignment(held, maps.pixels)
             _advance(bench, task)
 
     assignment = _write_round(bench, number, assign)
