@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow lint docs clean
+.PHONY: help demo test test-slow soak lint docs clean
 
 help:
 	@echo "make demo       set up and do the whole job on drawn scenes (under 5 minutes of work on 2 cores)"
 	@echo "make test       set up and run every check and test that takes less than a few minutes"
 	@echo "make test-slow  the tests that take longer"
+	@echo "make soak       200 kills and 100,000 hostile inputs; hours (docs/reliability.md)"
 	@echo "make lint       style, types and floors only"
 	@echo "make docs       write the generated pages: commands, settings, the tree in docs/house.md"
 	@echo "make clean      remove the virtual environment and the demo"
@@ -22,6 +23,9 @@ test: lint
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/pytest -q -m slow
+
+soak: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/soak.py --kills 200 --inputs 6700
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

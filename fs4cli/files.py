@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -175,6 +176,14 @@ def cut_json_lines(path: Path, *, keep: Callable[[dict[str, Any]], bool]) -> Non
         return
     lines = [json.dumps(row, ensure_ascii=False) for row in read_json_lines(path) if keep(row)]
     write_bytes(path, "".join(line + "\n" for line in lines).encode(errors="backslashreplace"))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what killed runs left half written below a folder of which this process is the one writer."""
+    with explain_os_errors(folder):
+        for path in folder.rglob(".*.tmp"):
+            if re.search(r"\.\d+-[0-9a-f]{8}\.tmp$", path.name):
+                path.unlink(missing_ok=True)
 
 
 def hash_file(path: Path) -> str:

@@ -17,6 +17,7 @@ from fs4cli.config import Settings, stage_settings, with_values
 from fs4cli.data.cache import ImageCache
 from fs4cli.data.index import read_index
 from fs4cli.errors import ConfigError, ProjectError
+from fs4cli.files import remove_leftovers
 from fs4cli.progress import Progress
 from fs4cli.project.plan import PRESETS, Facts, Planned, choose_preset, plan_values, write_plan
 from fs4cli.project.project import Project
@@ -103,6 +104,7 @@ def close_stage(project: Project, opened: OpenedStage, *, outputs: dict[str, str
     current = read_record(project, opened.record.stage) or opened.record
     record = finish_record(current, outputs=outputs, summary=summary)
     write_record(project, record)
+    remove_leftovers(project.stage(record.stage))
     return record
 
 

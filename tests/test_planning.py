@@ -134,6 +134,18 @@ def test_a_stage_that_was_refused_before_it_made_anything_starts_with_other_sett
         _open(project, model={"backbone": "resnet18"})
 
 
+def test_a_stage_that_ends_removes_what_killed_runs_left_half_written_and_nothing_else(project):
+    opened = _open(project)
+    folder = project.stage("pretrain")
+    half, own = folder / "level-1" / ".labels.npy.4242-0123abcd.tmp", folder / ".mine.tmp"
+    half.parent.mkdir()
+    half.touch()
+    own.touch()
+    close_stage(project, opened, outputs={"result": "a"}, summary={})
+    assert not half.exists()
+    assert own.exists()
+
+
 def test_fresh_starts_over_and_removes_what_was_made(project):
     _finish(project)
     (project.stage("pretrain") / "checkpoints").mkdir()

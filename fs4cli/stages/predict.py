@@ -18,6 +18,7 @@ from fs4cli.data.outputs import EXTRA_FOLDERS
 from fs4cli.data.predictions import PredictionLog
 from fs4cli.data.sources import show_path
 from fs4cli.errors import InputError, Interrupted, ProjectError, UsageError
+from fs4cli.files import remove_leftovers
 from fs4cli.model.device import choose_device, choose_precision
 from fs4cli.prediction.flow import make_masks
 from fs4cli.prediction.predictor import Predictor, load_predictor
@@ -111,6 +112,7 @@ def run_predict(
     if record is not None and project is not None:
         summary = {"masks": len(result.written) + len(result.skipped), "failed": len(result.failed)}
         write_record(project, finish_record(record, outputs={"key": predictor.key, **summary}, summary=summary))
+        remove_leftovers(project.stage("predict"))
     return result
 
 

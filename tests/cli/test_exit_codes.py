@@ -85,15 +85,16 @@ def test_a_signal_asks_the_stage_to_save_and_stop(start_fs4, project, number, co
     assert err.endswith("stopped: saved at step 3\n\nhint: the same command goes on\n")
 
 
-def test_a_second_signal_ends_a_deaf_stage_at_once(start_fs4, project):
+@pytest.mark.parametrize(("second", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_a_deaf_stage_at_once(start_fs4, project, second, code):
     process = start_fs4(DEAF, "ingest", "-C", project)
     wait_for(process, "begun")
     process.send_signal(signal.SIGINT)
     time.sleep(0.8)
     assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(second)
 
-    assert process.wait(timeout=2) == 143
+    assert process.wait(timeout=5) == code
     process.communicate()
 
 
