@@ -1,12 +1,11 @@
 """`fs4 evaluate`: masks and ground truth in, report out."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fs4cli.cli.help_page import ADVANCED, COMMON, OUTPUT
+from fs4cli.cli.help_page import ADVANCED, COMMON, MODEL, OUTPUT
 from fs4cli.cli.options import option, setting_option
-from fs4cli.cli.predict import Model
+from fs4cli.cli.score_table import list_scores
 from fs4cli.cli.session import Session
 from fs4cli.errors import CheckError, UsageError
 from fs4cli.evaluation.problems import list_problems
@@ -29,16 +28,25 @@ def evaluate(
         option("--images", help="Folder of the images.", default="none", panel=COMMON, metavar="DIR"),
     ] = None,
     predictions: Annotated[
-        Path | None,
+        list[Path] | None,
         option(
             "--predictions",
-            help="Score these masks instead of the model.",
+            help="Score these masks instead of the model; repeated: mean and spread.",
             default="none",
             panel=COMMON,
             metavar="DIR",
         ),
     ] = None,
-    model: Model = None,
+    model: Annotated[
+        list[Path] | None,
+        option(
+            "--model",
+            help="A model file; then no project is needed. Repeated: mean and spread.",
+            default="the project's",
+            panel=MODEL,
+            metavar="FILE",
+        ),
+    ] = None,
     dataset: Annotated[
         str | None,
         option(
@@ -86,6 +94,48 @@ def evaluate(
     check: Annotated[
         bool, option("--check", help="Only look whether the data set is whole; needs no model.", panel=COMMON)
     ] = False,
+    unlabeled: Annotated[
+        bool,
+        option(
+            "--unlabeled",
+            help="Also what needs no label: health, stability. Alone: of --images, or of the project's own.",
+            panel=COMMON,
+        ),
+    ] = False,
+    probe: Annotated[
+        Literal["linear"] | None,
+        option(
+            "--probe",
+            help="Also a supervised 1x1 layer on the model's frozen features.",
+            default="none",
+            panel=COMMON,
+            metavar="linear",
+        ),
+    ] = None,
+    probe_images: Annotated[
+        Path | None,
+        option(
+            "--probe-images",
+            help="Labelled images to fit the probe on; none of them may be scored.",
+            default="none",
+            panel=ADVANCED,
+            metavar="DIR",
+        ),
+    ] = None,
+    probe_labels: Annotated[
+        Path | None,
+        option("--probe-labels", help="The labels of --probe-images.", default="none", panel=ADVANCED, metavar="DIR"),
+    ] = None,
+    probe_split: Annotated[
+        str | None,
+        option(
+            "--probe-split",
+            help="With a data set, the split to fit the probe on.",
+            default="train",
+            panel=ADVANCED,
+            metavar="NAME",
+        ),
+    ] = None,
     void: Annotated[int | None, setting_option("evaluate.void", "--void", metavar="VALUE")] = None,
     skip_bad: Annotated[
         bool, option("--skip-bad", help="Leave bad labels out instead of stopping.", panel=COMMON)
@@ -143,10 +193,12 @@ def evaluate(
         return
     if dataset is None and (root is not None or split is not None or listing != "auto"):
         raise UsageError("`--root`, `--split` and `--list` belong to a data set", hints=("add `--dataset NAME`",))
-    if dataset is None and labels is None:
+    if probe is None and (probe_images, probe_labels, probe_split) != (None, None, None):
+        raise UsageError("there is no probe to fit", hints=("add `--probe linear`",))
+    if dataset is None and labels is None and (not unlabeled or probe is not None):
         hints = ("give `--labels DIR` of index PNGs, or a data set such as `--dataset cocostuff`",)
         raise UsageError("missing option `--labels` or `--dataset`", hints=hints)  # before any project is looked for
-    alone = model is not None or predictions is not None
+    alone = bool(model or predictions)
     project = session.look_for_project() if alone else session.find_project()
     settings = session.settings(project, {"evaluate.void": (void, "--void")})
     watch = session.writing(project) if out is None and project is not None else session.watching()
@@ -168,19 +220,29 @@ def evaluate(
             out=out,
             csv=csv,
             skip_bad=skip_bad,
+            probe=_choose_probe(probe, probe_images, probe_labels, probe_split),
+            unlabeled=unlabeled,
             progress=progress,
         )
         paths = [path for path in (result.report_path, csv) if path is not None]
-        if charts is not None:
+        if charts is not None and result.report["metrics"]:
             from fs4cli.evaluation.charts import write_charts
 
             paths += write_charts(charts, result.report)
-    for line in _table(result.report):
+    for line in list_scores(result.report):
         session.report.say(line)
     session.report.show(result.report, paths=paths)
     if min_miou is not None and (result.miou is None or result.miou < min_miou):
         shown = "none" if result.miou is None else f"{result.miou:.4f}"
         raise CheckError(f"mIoU {shown} is below `--min-miou {min_miou:g}`")
+
+
+def _choose_probe(probe: str | None, images: Path | None, labels: Path | None, split: str | None) -> Any:
+    if probe is None:
+        return None
+    from fs4cli.evaluation.probe import ProbeSource
+
+    return ProbeSource(images, labels, split)
 
 
 def _check(session: Session, dataset: str | None, root: Path | None, split: str | None, listing: str) -> None:
@@ -203,40 +265,3 @@ def _check(session: Session, dataset: str | None, root: Path | None, split: str 
             details=list_problems(result.problems, most=100),
         )
     session.report.say(f"whole: {result.labels:,} labels read")
-
-
-def _table(report: Mapping[str, Any]) -> list[str]:
-    metrics = report["metrics"]["all"]
-    scores: Mapping[str, float | None] = metrics["class_iou"]
-    width = max([len(str(name)) for name in scores] + [len("pixel accuracy")]) + 2
-    rows = [f"{name!s:<{width}}{_percent(value)}" for name, value in scores.items()]
-    rows += [f"{'mIoU':<{width}}{_percent(metrics['miou'])}"]
-    rows += [f"{'pixel accuracy':<{width}}{_percent(metrics['accuracy'])}"]
-    parts = {name: report["metrics"][name] for name in ("things", "stuff") if name in report["metrics"]}
-    if len(parts) == 2:
-        for name, part in parts.items():
-            rows.append(f"{name:<{width}}mIoU {_percent(part['miou'])}  accuracy {_percent(part['accuracy'])}")
-    if len(parts) == 2 and report["picie_as_released"]:
-        for name, part in report["picie_as_released"].items():
-            figures = f"mIoU {_percent(part['miou'])}  accuracy {_percent(part['accuracy'])}"
-            rows.append(f"{name:<{width}}{figures}  (picie-as-released, inflated)")
-    return rows + _published(report)
-
-
-def _published(report: Mapping[str, Any]) -> list[str]:
-    """What papers print for the data set, unless these masks were scored on a mere sample of it."""
-    rows = report.get("published")
-    if not rows or report["source"]["is_sample"]:
-        return []
-    lines = ["", "published, each by its own protocol ([R]: not verified):"]
-    for row in rows:
-        marks = {figure: " [R]" if figure in row["unverified"] else "    " for figure in ("accuracy", "miou")}
-        figures = "  ".join(
-            f"{name} {_percent(row[key])}{marks[key]}" for name, key in (("mIoU", "miou"), ("accuracy", "accuracy"))
-        )
-        lines.append(f"{row['method']:<26}{figures}  {row['start']}")
-    return lines
-
-
-def _percent(value: float | None) -> str:
-    return "     -" if value is None else f"{100 * value:6.2f}"

@@ -14,6 +14,8 @@ _COLORS = {"thing": "#b5542c", "stuff": "#2c6fb5", "": "#555555"}
 def write_charts(folder: Path, report: dict[str, Any]) -> list[Path]:
     """Draw `class_iou` and `confusion` into a folder, each as SVG and PNG; returns the paths.
 
+    Of several runs each is drawn into a folder of its own, `run-1` and so on.
+
     matplotlib is imported here and not before: it takes a second.
 
     Raises:
@@ -21,6 +23,9 @@ def write_charts(folder: Path, report: dict[str, Any]) -> list[Path]:
     """
     from matplotlib.figure import Figure
 
+    if "runs" in report:
+        runs = enumerate(report["runs"], 1)
+        return [path for number, run in runs for path in write_charts(folder / f"run-{number}", run)]
     paths = []
     for name, draw in (("class_iou", _draw_classes), ("confusion", _draw_confusion)):
         figure = Figure(layout="constrained")

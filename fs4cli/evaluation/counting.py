@@ -4,11 +4,14 @@ Files are read and counted by threads, a few images ahead; a bad file becomes a 
 named at once.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Integer, UInt8
 
 from fs4cli.data.images import read_image
 from fs4cli.data.refusals import UnreadableImage
@@ -20,8 +23,52 @@ from fs4cli.evaluation.pairs import Pair
 from fs4cli.evaluation.parallel import map_in_order
 from fs4cli.evaluation.problems import Problem
 
-Segment = Callable[[UInt8[np.ndarray, "H W 3"]], Int[np.ndarray, "H W"]]
-"""Pixels -> the cluster of each, at the same size."""
+GROUP = 8
+"""Images that a model segments together: always the same ones, so that a resumed evaluation gives the same masks."""
+
+_PIXELS = 50_000_000
+"""Of the images that share a forward pass, at most."""
+
+
+@runtime_checkable
+class MaskMaker(Protocol):
+    """A model that is ready to make masks, as `fs4cli.prediction.predictor.Predictor` is.
+
+    Args:
+        clusters: How many it tells apart.
+        key: Fingerprint of all that shapes a mask but the image.
+        identity: What a report says of it.
+    """
+
+    @property
+    def clusters(self) -> int: ...
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def identity(self) -> dict[str, Any]: ...
+
+    def prepare(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Any:
+        """An image as the model sees it; called in threads."""
+        ...
+
+    def segment(self, images: Sequence[Any]) -> Sequence[Any]:
+        """What the model makes of prepared images; None where memory does not do."""
+        ...
+
+    def choose(self, small: Any, size: tuple[int, int]) -> Integer[np.ndarray, "H W"]:
+        """The cluster of each pixel at the image's own size; called in threads."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """One image on its way: its labels, its own size, and what the model sees or made of it."""
+
+    name: str
+    labels: Int[np.ndarray, "H W"]
+    content: Any
 
 
 def count_ready_masks(
@@ -39,25 +86,49 @@ def count_ready_masks(
 
 
 def count_predictions(
-    pairs: Iterable[Pair], reader: LabelReader, segment: Segment, *, workers: int, frame: Frame | None = None
+    pairs: Iterable[Pair], reader: LabelReader, maker: MaskMaker, *, workers: int, frame: Frame | None = None
 ) -> Iterator[ImageCounts | Problem]:
     """Make each image's mask and count it; the pairs' order is kept.
 
     Args:
-        pairs: With images.
+        pairs: With images. They are segmented in groups of `GROUP`, counted from the first.
         reader: Of the labels.
-        segment: Called in the caller's thread, one image at a time.
+        maker: Segments in the caller's thread.
         workers: Threads that read before it and count after it.
         frame: The part of each image that the model sees and that is counted; all of it if left out.
     """
-    loaded = map_in_order(partial(_load, reader=reader, frame=frame), pairs, workers=workers)
-    masks = (item if isinstance(item, Problem) else (segment(item[1]), item[0]) for item in loaded)
-    return map_in_order(_count_made, masks, workers=workers)
+    loaded = map_in_order(partial(_load_prepared, reader=reader, maker=maker, frame=frame), pairs, workers=workers)
+    return map_in_order(partial(_count_made, maker=maker), _segment_groups(loaded, maker), workers=workers)
 
 
 def check_pairs(pairs: Iterable[Pair], reader: LabelReader, *, workers: int) -> Iterator[Problem | None]:
     """Read every label and its image once, so that nothing bad turns up after hours of predicting."""
     return map_in_order(partial(_check, reader=reader), pairs, workers=workers)
+
+
+def load_pair(
+    pair: Pair, reader: LabelReader, frame: Frame | None = None
+) -> tuple[Int[np.ndarray, "H W"], UInt8[np.ndarray, "H W 3"]] | Problem:
+    """The labels and the pixels of one image, or what is wrong with them.
+
+    Args:
+        pair: With its image.
+        reader: Of the labels.
+        frame: The part of both that is wanted; all of it if left out.
+    """
+    assert pair.image is not None
+    try:
+        labels = reader.read(pair.label)
+    except BadIndexImage as error:
+        return Problem(pair.name, error.reason)
+    try:
+        pixels = read_image(pair.image).pixels
+    except UnreadableImage as error:
+        return Problem(pair.name, f"its image `{pair.image.name}`: {error.reason}")
+    differs = describe_size_difference(labels.shape, pixels.shape[:2], "image")
+    if differs:
+        return Problem(pair.name, differs)
+    return (labels, pixels) if frame is None else (frame.frame_ids(labels), frame.frame_image(pixels))
 
 
 def _count_ready(pair: Pair, reader: LabelReader, frame: Frame | None) -> ImageCounts | Problem:
@@ -81,26 +152,31 @@ def _count_ready(pair: Pair, reader: LabelReader, frame: Frame | None) -> ImageC
     return Problem(pair.name, differs) if differs else count_image(clusters, labels)
 
 
-def _load(pair: Pair, reader: LabelReader, frame: Frame | None = None) -> tuple[np.ndarray, np.ndarray] | Problem:
-    assert pair.image is not None
-    try:
-        labels = reader.read(pair.label)
-    except BadIndexImage as error:
-        return Problem(pair.name, error.reason)
-    try:
-        pixels = read_image(pair.image).pixels
-    except UnreadableImage as error:
-        return Problem(pair.name, f"its image `{pair.image.name}`: {error.reason}")
-    differs = describe_size_difference(labels.shape, pixels.shape[:2], "image")
-    if differs:
-        return Problem(pair.name, differs)
-    return (labels, pixels) if frame is None else (frame.frame_ids(labels), frame.frame_image(pixels))
+def _load_prepared(pair: Pair, reader: LabelReader, maker: MaskMaker, frame: Frame | None) -> _Loaded | Problem:
+    loaded = load_pair(pair, reader, frame)
+    return loaded if isinstance(loaded, Problem) else _Loaded(pair.name, loaded[0], maker.prepare(loaded[1]))
 
 
-def _count_made(item: tuple[np.ndarray, np.ndarray] | Problem) -> ImageCounts | Problem:
-    return item if isinstance(item, Problem) else count_image(*item)
+def _segment_groups(loaded: Iterator[_Loaded | Problem], maker: MaskMaker) -> Iterator[_Loaded | Problem]:
+    while group := list(islice(loaded, GROUP)):
+        sound = [item for item in group if isinstance(item, _Loaded)]
+        together = max(1, min(GROUP, _PIXELS // max((item.labels.size for item in sound), default=1)))
+        made: list[Any] = []
+        for start in range(0, len(sound), together):
+            made += maker.segment([item.content for item in sound[start : start + together]])
+        results = iter(made)
+        yield from (replace(item, content=next(results)) if isinstance(item, _Loaded) else item for item in group)
+
+
+def _count_made(item: _Loaded | Problem, maker: MaskMaker) -> ImageCounts | Problem:
+    if isinstance(item, Problem):
+        return item
+    if item.content is None:
+        return Problem(item.name, "its image: out of memory, too large for the network")
+    height, width = item.labels.shape
+    return count_image(maker.choose(item.content, (height, width)).astype(np.int32), item.labels)
 
 
 def _check(pair: Pair, reader: LabelReader) -> Problem | None:
-    loaded = _load(pair, reader)
+    loaded = load_pair(pair, reader)
     return loaded if isinstance(loaded, Problem) else None

@@ -33,6 +33,15 @@ class Dataset:
         """The images to score; see `select_images`."""
         return select_images(self.benchmark, self.layout, listing=listing, masks=masks, images=images)
 
+    def find_split(self, split: str) -> Layout:
+        """The files of another split of it.
+
+        Raises:
+            InputError: It is not there.
+            UsageError: There is no such split.
+        """
+        return find_layout(self.benchmark, self.layout.root, split)
+
     def describe(self, selection: Selection) -> dict[str, Any]:
         """What the report says of it."""
         table = self.reader.table

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Int64
+from jaxtyping import Int
 
 from fs4cli.evaluation.agreement import adjusted_rand, mutual_information
 from fs4cli.evaluation.boundary import TOLERANCE
@@ -100,21 +100,26 @@ def build_report(
     }
 
 
-def write_report(place: Path, report: dict[str, Any], confusion: Int64[np.ndarray, "k c"]) -> tuple[Path, Path]:
+def find_report(place: Path) -> Path:
+    """The report's file: `place` if it ends in `.json`, else `report.json` in that folder."""
+    return place if place.suffix.lower() == ".json" else place / "report.json"
+
+
+def write_report(place: Path, report: dict[str, Any]) -> tuple[Path, Path]:
     """Write the report, and the confusion matrix as a NumPy file beside it; returns both paths.
 
     Args:
         place: A folder, for `report.json` and `confusion.npy`; or a name that ends in `.json`.
-        report: From `build_report`.
-        confusion: Pixels of each cluster on each class.
+        report: From `build_report`, or of several runs.
 
     Raises:
         ResourceError: The place cannot be written.
     """
-    path = place if place.suffix.lower() == ".json" else place / "report.json"
+    path = find_report(place)
     confusion_path = path.with_name("confusion.npy" if path.name == "report.json" else f"{path.stem}.confusion.npy")
+    counts = np.array(report["confusion"]["counts"], np.int64)
     with write_atomic(confusion_path) as file:
-        np.save(file, confusion)
+        np.save(file, counts if counts.ndim > 1 else counts.reshape(0, len(report["classes"])))
     write_json(path, report)
     return path, confusion_path
 
@@ -148,6 +153,11 @@ def percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{100 * fraction:.1f}"
 
 
+def or_null(value: float) -> float | None:
+    """A figure for JSON: NaN is null."""
+    return None if np.isnan(value) else float(value)
+
+
 def _describe(protocol: Protocol) -> dict[str, Any]:
     frame = protocol.frame
     return {
@@ -170,8 +180,8 @@ def _measure(tally: Tally, table: ClassTable, verdict: Verdict) -> dict[str, Any
         "boundary_precision": precision,
         "boundary_recall": recall,
         "boundary_tolerance": TOLERANCE,
-        "nmi": _or_null(mutual_information(regions)),
-        "ari": _or_null(adjusted_rand(regions)),
+        "nmi": or_null(mutual_information(regions)),
+        "ari": or_null(adjusted_rand(regions)),
     }
 
 
@@ -180,13 +190,13 @@ def _measure_classes(table: ClassTable, verdict: Verdict, classes: Sequence[int]
     one_to_one = score_classes(verdict.one_to_one, classes=classes, zeros=zeros)
     majority = score_classes(verdict.majority, classes=classes)
     return {
-        "accuracy": _or_null(one_to_one.accuracy),
-        "miou": _or_null(one_to_one.miou),
-        "miou_present": _or_null(one_to_one.miou_present),
-        "class_iou": {table.names[index]: _or_null(one_to_one.class_iou[index]) for index in classes},
-        "many_to_one_accuracy": _or_null(majority.accuracy),
-        "many_to_one_miou": _or_null(majority.miou),
-        "many_to_one_class_iou": {table.names[index]: _or_null(majority.class_iou[index]) for index in classes},
+        "accuracy": or_null(one_to_one.accuracy),
+        "miou": or_null(one_to_one.miou),
+        "miou_present": or_null(one_to_one.miou_present),
+        "class_iou": {table.names[index]: or_null(one_to_one.class_iou[index]) for index in classes},
+        "many_to_one_accuracy": or_null(majority.accuracy),
+        "many_to_one_miou": or_null(majority.miou),
+        "many_to_one_class_iou": {table.names[index]: or_null(majority.class_iou[index]) for index in classes},
     }
 
 
@@ -208,7 +218,7 @@ def _measure_as_released(tally: Tally, table: ClassTable) -> dict[str, Any] | No
     if not 0 < things < len(table):
         return None
     parts = slice_as_released(tally, things)
-    return {part: {key: _or_null(value) for key, value in scores.items()} for part, scores in parts.items()}
+    return {part: {key: or_null(value) for key, value in scores.items()} for part, scores in parts.items()}
 
 
 def _list_classes(tally: Tally, table: ClassTable) -> list[dict[str, Any]]:
@@ -274,7 +284,3 @@ def _note(tally: Tally, table: ClassTable, scores: Scores, spare: list[dict[str,
             f"(without them the mIoU is {percent(scores.miou_present)} %)"
         )
     return notes
-
-
-def _or_null(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt16
 from torch import Tensor
 
 from fs4cli.files import hash_file, hash_value
 from fs4cli.model.device import Precision
-from fs4cli.model.inference import predict_small, prepare_image
+from fs4cli.model.inference import choose_classes, predict_small, prepare_image
 from fs4cli.model.segmenter import ModelCard, Segmenter, load_model
 
 _RULES = 1
@@ -46,6 +47,25 @@ class Predictor:
         return hash_value([_RULES, self.model, self.short_side, self.flip, self.refine, self.precision])
 
     @property
+    def clusters(self) -> int:
+        """How many classes it tells apart."""
+        return len(self.card.classes)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a report says of it, for JSON."""
+        return {
+            "sha256": self.model,
+            "classes": self.clusters,
+            "from_scratch": self.card.from_scratch,
+            "short_side": self.short_side,
+            "flip": self.flip,
+            "refine": self.refine,
+            "precision": self.precision,
+            "summary": self.card.summary,
+        }
+
+    @property
     def palette(self) -> UInt8[np.ndarray, "k 3"]:
         """Red, green and blue of each class."""
         return np.array(self.card.palette, np.uint8).reshape(-1, 3)
@@ -71,6 +91,15 @@ class Predictor:
             return [None]
         half = len(images) // 2
         return self.segment(images[:half]) + self.segment(images[half:])
+
+    def choose(self, small: Tensor, size: tuple[int, int]) -> UInt16[np.ndarray, "H W"]:
+        """The mask of one image, as `fs4 predict` writes it.
+
+        Args:
+            small: One of the results of `segment`.
+            size: (height, width) of the image.
+        """
+        return choose_classes(small, size)[0]
 
 
 def load_predictor(

@@ -3,29 +3,30 @@
 The masks come from a model, image by image, or are read ready-made from a folder; then no torch is needed.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fs4cli.config import Settings, stage_settings
-from fs4cli.errors import InputError, Interrupted, UsageError
-from fs4cli.evaluation.classes import ClassTable, find_class_table
-from fs4cli.evaluation.confusion import ImageCounts, Tally, close_classes
-from fs4cli.evaluation.counting import Segment, check_pairs, count_predictions, count_ready_masks
-from fs4cli.evaluation.dataset import Dataset, find_dataset
+from fs4cli.data.formats import IMAGE_SUFFIXES
+from fs4cli.data.index import read_index
+from fs4cli.data.sources import find_images
+from fs4cli.errors import InputError, UsageError
+from fs4cli.evaluation.counting import MaskMaker
+from fs4cli.evaluation.dataset import find_dataset
 from fs4cli.evaluation.ground_truth import LabelReader
-from fs4cli.evaluation.pairs import Pair, Pairing, pair_files
 from fs4cli.evaluation.parallel import count_workers
-from fs4cli.evaluation.problems import Problem, list_names, list_problems
-from fs4cli.evaluation.protocols import Protocol, choose_halves, find_protocol
-from fs4cli.evaluation.published import WARNING, list_published
-from fs4cli.evaluation.report import build_report, write_report
-from fs4cli.evaluation.selection import Selection
+from fs4cli.evaluation.probe import ProbeSource, describe_probe, fit_probe, score_probe
+from fs4cli.evaluation.problems import Problem
+from fs4cli.evaluation.protocols import Protocol, find_protocol
+from fs4cli.evaluation.report import write_report
+from fs4cli.evaluation.scoring import Scored, Scoring, describe_nothing
+from fs4cli.evaluation.several import join_reports
 from fs4cli.evaluation.tables import write_table
-from fs4cli.files import hash_file, hash_value
+from fs4cli.evaluation.unfinished import forget
+from fs4cli.evaluation.unlabelled import judge_unlabelled, list_views, measure_unlabelled
+from fs4cli.files import hash_value
 from fs4cli.progress import Progress
 from fs4cli.project.project import Project
 from fs4cli.project.record import finish_record, read_inputs, start_record, write_record
@@ -50,12 +51,12 @@ class EvaluateResult:
     @property
     def accuracy(self) -> float | None:
         """Share of labelled pixels with the right class; None without a labelled pixel."""
-        return self.report["metrics"]["all"]["accuracy"]
+        return self.report["metrics"].get("all", {}).get("accuracy")
 
     @property
     def miou(self) -> float | None:
         """Mean intersection over union of the classes; None without a labelled pixel."""
-        return self.report["metrics"]["all"]["miou"]
+        return self.report["metrics"].get("all", {}).get("miou")
 
 
 def run_evaluate(
@@ -68,18 +69,22 @@ def run_evaluate(
     listing: str = "auto",
     protocol: str | None = None,
     project: Project | None = None,
-    model: Path | None = None,
-    predictions: Path | None = None,
+    model: Path | Sequence[Path] | None = None,
+    predictions: Path | Sequence[Path] | None = None,
     images: Path | None = None,
     out: Path | None = None,
     csv: Path | None = None,
     skip_bad: bool = False,
+    probe: ProbeSource | None = None,
+    unlabeled: bool = False,
     progress: Progress,
 ) -> EvaluateResult:
     """Score masks against labels. May be run any number of times; the newest report replaces the one before.
 
+    A run that is stopped or killed goes on where it was, if the report has a place: what was counted is kept there.
+
     Args:
-        settings: `evaluate`, `workers`, and for a model `predict` and `device`.
+        settings: `evaluate`, `workers`, and for a model `predict`, `precision` and `device`.
         labels: Folder of index PNGs, named as the images are, or one file.
         dataset: A data set of `evaluation.benchmarks` instead of `labels` and `images`.
         root: Its folder; looked for below `FS4_DATASETS` and `./datasets` if left out.
@@ -87,132 +92,151 @@ def run_evaluate(
         listing: Which images of it; see `evaluation.selection`.
         protocol: The rules of scoring; if left out, "honest" for a data set and "full" for folders.
         project: Whose trained model is scored if neither `model` nor `predictions` is given, and where the report goes.
-        model: A model file to score instead.
-        predictions: Folder of ready masks to score instead, named as the labels are.
+        model: A model file to score instead; several give the mean and the spread.
+        predictions: Folder of ready masks to score instead, named as the labels are; several likewise.
         images: Folder of the images; a model needs them. With ready masks, only what belongs together is checked.
         out: Where the report goes instead: a file that ends in `.json`, or a folder.
         csv: Where the figures go as a table too.
         skip_bad: Leave bad labels out and say so, instead of stopping.
+        probe: What a linear layer on the model's features is fitted on; no probe if left out.
+        unlabeled: Also what needs no label: health and stability. Then `labels` and `dataset` may be left out: the
+            images, or else the project's own, are looked at.
         progress: Is told how far it is.
 
     Raises:
         UsageError: Nothing to score, a model without images, or no such data set, split or protocol.
         ProjectError: The project has no trained model yet.
         InputError: A folder is missing, no label is usable, or one is bad and `skip_bad` is not asked for.
-        Interrupted: A signal asked to stop; nothing was written.
+        Interrupted: A signal asked to stop; there is no report yet.
     """
-    _check_request(project, model, predictions, images, labels, dataset)
+    models, folders = _as_list(model), _as_list(predictions)
+    if labels is not None or dataset is not None or not unlabeled:
+        _check_request(project, models, folders, images, labels, dataset)
+    if (probe or unlabeled) and folders:
+        raise UsageError(
+            "`--probe` and `--unlabeled` look at a model, not at ready masks", hints=("leave out one of both",)
+        )
     rules = find_protocol(protocol or ("full" if dataset is None else "honest"))
     inputs = {}
-    if project is not None and model is None and predictions is None:
-        inputs, model = read_inputs(project, "evaluate"), project.model
-    places = {"labels": labels, "images": images, "predictions": predictions}
-    source: dict[str, Any] = {what: None if path is None else str(path) for what, path in places.items()}
-    published: list[dict[str, Any]] = []
-    if dataset is None:
-        assert labels is not None
-        pairing, reader = (
-            pair_files(labels, images=images, masks=predictions),
-            _find_classes(settings, labels, progress),
-        )
-        source["classes"] = None if reader.table is None else reader.table.origin
-    else:
-        found = find_dataset(dataset, root=root, split=split, protocol=rules, void=settings.evaluate.void)
-        selection = found.select(listing=listing, masks=predictions, images=predictions is None)
-        pairing, reader = Pairing(selection.pairs, selection.problems, selection.unlabelled), found.reader
-        source |= found.describe(selection)
-        published = list_published(found.benchmark.name)
-        _introduce(found, selection, progress)
-    run = _Run(settings, rules, pairing, reader, progress)
-    if model is None or predictions is not None:
-        source["model"] = None
-        problems = run.count_ready()
-    else:
-        predictor = load_predictor(model, _follow_protocol(settings, rules))
-        source["model"] = predictor.identity
-        problems = run.count_predicted(predictor, skip_bad)
-    _stop_for_bad(problems, pairing, skip_bad)
-    first, second = run.tallies
-    if not first.images and not second.images:
-        where = labels or source.get("root")
-        raise InputError(f"no label in `{where}` can be used", details=list_problems(problems))
-    for problem in problems:
-        progress.warn(f"left out `{problem.name}`: {problem.reason}")
-    if pairing.unlabelled:
-        progress.warn(f"not scored, no label: {list_names(pairing.unlabelled)}")
-    table = reader.table
-    if table is None:
-        table = _close_classes(first, second, reader.void)
-        source["classes"] = table.origin
-    report = build_report(
-        first,
-        table,
-        source=source,
-        skipped=problems,
-        unlabelled=len(pairing.unlabelled),
-        protocol=rules,
-        second=second,
-    )
-    if published:
-        report["published"] = published
-        if any(row["method"] == "FS4" and row["miou"] is None for row in published):
-            report["notes"].append(WARNING)
-    if source.get("is_sample"):
-        report["notes"].append(f"scored {source['list']}: no published figure compares")
+    if project is not None and not models and not folders:
+        inputs, models = read_inputs(project, "evaluate"), [project.model]
     place = project.stage("evaluate") if project is not None and out is None else out
-    confusion = np.array(report["confusion"]["counts"], np.int64).reshape(-1, len(table))
-    report_path, confusion_path = write_report(place, report, confusion) if place is not None else (None, None)
+    void = settings.evaluate.void
+    scoring = Scoring(
+        protocol=rules,
+        labels=labels,
+        images=images,
+        dataset=find_dataset(dataset, root=root, split=split, protocol=rules, void=void) if dataset else None,
+        listing=listing,
+        void=void,
+        is_void_chosen="void" in settings.evaluate.model_fields_set,
+        workers=count_workers(settings.workers),
+        skip_bad=skip_bad,
+        place=place,
+        is_one_of_many=len(models) + len(folders) > 1,
+    )
+    scored = [scoring.score_masks(folder, progress) for folder in folders]
+    for path in models:
+        maker = load_maker(path, _follow_protocol(settings, rules))
+        if labels is None and dataset is None:
+            source = {"images": None if images is None else str(images), "model": {"path": str(path)} | maker.identity}
+            one = Scored(describe_nothing(source, rules), (), (), LabelReader(None))
+        else:
+            one = scoring.score_model(path, maker, progress)
+        if probe is not None:
+            one.report["probe"] = _run_probe(settings, probe, scoring, one, maker, progress)
+        if unlabeled:
+            chosen = [pair.image for pair in one.pairs if pair.image is not None]
+            one.report["unlabeled"] = _look_unlabelled(
+                settings, chosen or _list_images(images, project), maker, progress
+            )
+            one.report["notes"] += judge_unlabelled(one.report["unlabeled"])
+        scored.append(one)
+    report = join_reports([one.report for one in scored]) if len(scored) > 1 else scored[0].report
+    report_path, confusion_path = None, None
+    if place is not None:
+        report_path, confusion_path = write_report(place, report)
+        forget(report_path)
     if csv is not None:
         write_table(csv, report)
     if project is not None and out is None:
         _write_record(project, settings, inputs, report)
-    return EvaluateResult(report, report_path, confusion_path, tuple(problems))
+    skipped = dict.fromkeys(problem for one in scored for problem in one.problems)
+    return EvaluateResult(report, report_path, confusion_path, tuple(skipped))
 
 
-@dataclass(frozen=True)
-class Predictor:
-    """A model that is ready to segment.
+def load_maker(path: Path, settings: Settings) -> MaskMaker:
+    """Load a model file, to make the masks that `fs4 predict` makes; the only part that needs torch."""
+    from fs4cli.model.device import choose_device, choose_precision
+    from fs4cli.prediction.predictor import load_predictor
 
-    Args:
-        segment: Pixels -> the cluster of each.
-        clusters: How many it tells apart.
-        identity: What the report says of it: path, hash, summary.
-    """
+    device, size = choose_device(settings.device), settings.predict.size
+    return load_predictor(
+        path,
+        device=device,
+        short_side=None if isinstance(size, str) else size,
+        flip=settings.predict.flip,
+        refine=settings.predict.refine,
+        precision=choose_precision(settings.precision, device),
+    )
 
-    segment: Segment
-    clusters: int
-    identity: dict[str, Any]
+
+def _run_probe(
+    settings: Settings, probe: ProbeSource, scoring: Scoring, scored: Scored, maker: MaskMaker, progress: Progress
+) -> dict[str, Any]:
+    from fs4cli.prediction.features import Features
+    from fs4cli.prediction.predictor import Predictor
+
+    assert isinstance(maker, Predictor)
+    features = Features(replace(maker, flip=False, refine=False))
+    pairs, words = scoring.find_probe_pairs(probe, scored)
+    options: dict[str, Any] = {"workers": scoring.workers, "frame": scoring.protocol.frame, "progress": progress}
+    layer = fit_probe(pairs, scored.reader, features, seed=settings.seed, **options)
+    assert scored.reader.table is not None
+    table = scored.reader.table
+    tally = score_probe(scored.pairs, scored.reader, features, layer, table, **options)
+    return describe_probe(layer, tally, table, fitted_on=words)
 
 
-def load_predictor(path: Path, settings: Settings) -> Predictor:
-    """Load a model file onto the device that the settings name; the only part that needs torch."""
-    from fs4cli.model.device import choose_device
-    from fs4cli.model.inference import predict_probabilities
-    from fs4cli.model.segmenter import load_model
+def _look_unlabelled(
+    settings: Settings, images: Sequence[Path], maker: MaskMaker, progress: Progress
+) -> dict[str, Any]:
+    from fs4cli.prediction.predictor import Predictor
 
-    segmenter, card = load_model(path, choose_device(settings.device))
-    chosen = settings.predict
-    short_side = card.short_side if chosen.size == "auto" else chosen.size
-    segment: Segment = lambda pixels: predict_probabilities(  # noqa: E731
-        segmenter, pixels, short_side=short_side, flip=chosen.flip, refine=chosen.refine
-    ).argmax(0)
-    identity = {
-        "path": str(path),
-        "sha256": hash_file(path),
-        "classes": len(card.classes),
-        "from_scratch": card.from_scratch,
-        "short_side": short_side,
-        "flip": chosen.flip,
-        "refine": chosen.refine,
-        "summary": card.summary,
-    }
-    return Predictor(segment, len(card.classes), identity)
+    assert isinstance(maker, Predictor)
+    plain = replace(maker, flip=False)
+    side = maker.short_side
+    smaller = replace(plain, short_side=64 if side <= 32 else max(32, min(side - 32, round(side * 0.8 / 32) * 32)))
+    found = measure_unlabelled(
+        images, plain, list_views(plain, smaller), workers=count_workers(settings.workers), progress=progress
+    )
+    found["stability"]["smaller"]["short_side"] = smaller.short_side
+    return found
+
+
+def _list_images(images: Path | None, project: Project | None) -> list[Path]:
+    """The images of a folder, or those that the project learned from."""
+    if images is not None:
+        found = [Path(file.place) for file in find_images([str(images)])]
+        chosen = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
+    elif project is not None:
+        chosen = [Path(entry.place) for entry in read_index(project.index) if entry.state == "ok"]
+    else:
+        raise UsageError("there is no project whose images could be looked at", hints=("add `--images DIR`",))
+    if not chosen:
+        where = f"in `{images}`" if images is not None else "in the project's index"
+        raise InputError(f"there is no image {where}", hints=("name a folder of images with `--images DIR`",))
+    return chosen
+
+
+def _as_list(value: Path | Sequence[Path] | None) -> list[Path]:
+    return [] if value is None else [value] if isinstance(value, Path) else list(value)
 
 
 def _check_request(
     project: Project | None,
-    model: Path | None,
-    predictions: Path | None,
+    models: Sequence[Path],
+    folders: Sequence[Path],
     images: Path | None,
     labels: Path | None,
     dataset: str | None,
@@ -227,34 +251,17 @@ def _check_request(
             "a data set brings its own images and labels",
             hints=("leave out `--images` and `--labels`, or `--dataset`",),
         )
-    if model is not None and predictions is not None:
+    if models and folders:
         raise UsageError(
             "a model and ready masks were both given", hints=("give one of `--model` and `--predictions`",)
         )
-    if predictions is None and model is None and project is None:
+    if not folders and not models and project is None:
         raise UsageError(
             "nothing to evaluate: no project, no model, no masks",
             hints=("give `--predictions DIR` of index PNGs, or `--model FILE`, or a project with `-C DIR`",),
         )
-    if predictions is None and images is None and dataset is None:
+    if not folders and images is None and dataset is None:
         raise UsageError("a model needs the images of the labels", hints=("add `--images DIR`",))
-
-
-def _find_classes(settings: Settings, labels: Path, progress: Progress) -> LabelReader:
-    chosen = settings.evaluate.void if "void" in settings.evaluate.model_fields_set else None
-    table = find_class_table(labels, void=chosen)
-    if table is None:
-        progress.say(f"no classes.yaml near `{labels}`: every id but {settings.evaluate.void} is a class")
-    else:
-        progress.say(f"{len(table)} classes from `{table.origin}` (ids {table.describe_values()})")
-    return LabelReader(table, void=settings.evaluate.void)
-
-
-def _introduce(found: Dataset, selection: Selection, progress: Progress) -> None:
-    for line in (*found.layout.words, f"scored: {selection.listing}"):
-        progress.say(line)
-    if selection.is_sample:
-        progress.warn("this copy is a sample: no published figure compares with what it gives")
 
 
 def _follow_protocol(settings: Settings, protocol: Protocol) -> Settings:
@@ -263,88 +270,10 @@ def _follow_protocol(settings: Settings, protocol: Protocol) -> Settings:
     return settings.model_copy(update={"predict": settings.predict.model_copy(update=forced)}) if forced else settings
 
 
-def _close_classes(first: Tally, second: Tally, void: int) -> ClassTable:
-    """Give both halves the columns of the ids that were seen in either."""
-    both = first.merge(second)
-    table = close_classes(both, void)
-    seen = np.array([value for (value,) in table.values], np.int64)
-    for half in (first, second):
-        half.reserve(0, int(seen.max(initial=-1)) + 1)
-        half.keep_classes(seen)
-    return table
-
-
-class _Run:
-    """Counts the images of one evaluation. `tallies` are the two halves; the second is empty if they are one."""
-
-    def __init__(
-        self, settings: Settings, protocol: Protocol, pairing: Pairing, reader: LabelReader, progress: Progress
-    ):
-        self.pairing = pairing
-        self.reader = reader
-        self.progress = progress
-        self.frame = protocol.frame
-        self.workers = count_workers(settings.workers)
-        self.tallies = Tally(), Tally()
-        halves = choose_halves([pair.name for pair in pairing.pairs]).tolist() if protocol.is_crossed else []
-        self.half_of = dict(zip((pair.name for pair in pairing.pairs), halves, strict=False))
-
-    def count_ready(self) -> list[Problem]:
-        """Count masks from a folder; returns what could not be."""
-        pairs = self.pairing.pairs
-        counts = count_ready_masks(pairs, self.reader, workers=self.workers, frame=self.frame)
-        return [*self.pairing.problems, *self._add_up(pairs, counts)]
-
-    def count_predicted(self, predictor: "Predictor", skip_bad: bool) -> list[Problem]:
-        """Look at all files, then make the masks and count them; returns what could not be."""
-        problems = list(self.pairing.problems)
-        with self.progress.task("evaluate: checking labels", len(self.pairing.pairs), unit="images") as task:
-            for problem in check_pairs(self.pairing.pairs, self.reader, workers=self.workers):
-                _stop_if_asked(self.progress)
-                task.advance()
-                problems += [problem] if problem else []
-        _stop_for_bad(problems, self.pairing, skip_bad)
-        bad = {problem.name for problem in problems}
-        sound = [pair for pair in self.pairing.pairs if pair.name not in bad]
-        counts = count_predictions(sound, self.reader, predictor.segment, workers=self.workers, frame=self.frame)
-        late = self._add_up(sound, counts)
-        for tally in self.tallies:
-            tally.reserve(predictor.clusters, 0)
-        return problems + late
-
-    def _add_up(self, pairs: Sequence[Pair], counts: Iterator[ImageCounts | Problem]) -> list[Problem]:
-        problems = []
-        with self.progress.task("evaluate", len(pairs), unit="images") as task:
-            for pair, outcome in zip(pairs, counts, strict=True):
-                if isinstance(outcome, Problem):
-                    problems.append(outcome)
-                else:
-                    self.tallies[self.half_of.get(pair.name, 0)].add(outcome)
-                task.advance()
-                _stop_if_asked(self.progress)
-        return problems
-
-
-def _stop_if_asked(progress: Progress) -> None:
-    signal = progress.stop_requested()
-    if signal is not None:
-        raise Interrupted("evaluation stopped; nothing was written", signal=signal)
-
-
-def _stop_for_bad(problems: Sequence[Problem], pairing: Pairing, skip_bad: bool) -> None:
-    if not problems or skip_bad:
-        return
-    total = len(pairing.pairs) + len(pairing.problems)
-    raise InputError(
-        f"{len(problems)} of {total} labels cannot be used",
-        details=list_problems(problems),
-        hints=("mend them, or leave them out of the score with `--skip-bad`",),
-    )
-
-
 def _write_record(project: Project, settings: Settings, inputs: dict[str, str], report: dict[str, Any]) -> None:
     values, explicit = stage_settings(settings, "evaluate")
     record = start_record("evaluate", settings=values, explicit=explicit, inputs=inputs, seed=settings.seed)
-    scores = report["metrics"]["all"]
-    summary = {"images": report["counted"]["images"], "accuracy": scores["accuracy"], "miou": scores["miou"]}
+    scores = report["metrics"].get("all", {})
+    figures = {figure: scores.get(figure) for figure in ("accuracy", "miou")}
+    summary = {"images": report["counted"]["images"], **figures}
     write_record(project, finish_record(record, outputs={"report": hash_value(report)}, summary=summary))

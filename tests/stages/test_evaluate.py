@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,15 @@ import pytest
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
-from fs4cli.config import EvaluateSettings, Settings
+from fs4cli.config import EvaluateSettings, Settings, with_values
+from fs4cli.data.images import read_image
 from fs4cli.errors import InputError, Interrupted, ProjectError, UsageError
-from fs4cli.progress import SilentProgress
+from fs4cli.progress import SilentProgress, SilentTask
 from fs4cli.project.project import Project
 from fs4cli.project.record import finish_record, read_record, start_record, write_record
 from fs4cli.stages import evaluate as stage
-from fs4cli.stages.evaluate import Predictor, run_evaluate
+from fs4cli.stages.evaluate import load_maker, run_evaluate
+from fs4cli.stages.predict import run_predict
 
 LABELS = {"a": [[0, 0, 1, 1], [0, 0, 1, 1]], "b": [[2, 2, 2, 2], [0, 0, 255, 255]]}
 
@@ -171,16 +174,127 @@ def test_a_project_keeps_the_report_and_a_record_each_time(labels, tmp_path):
     assert (project.stage("evaluate") / "confusion.npy").exists()
 
 
-def test_a_signal_stops_it_and_nothing_is_written(labels, tmp_path):
-    class Stopping(SilentProgress):
-        def stop_requested(self):
-            return 15
+class StopsAfter(SilentProgress):
+    """Asks to stop once so many images are counted."""
 
+    def __init__(self, images: int):
+        super().__init__()
+        self.left = images
+
+    @contextmanager
+    def task(self, name, total, *, unit, done=0):
+        progress = self
+
+        class Counting(SilentTask):
+            def advance(self, count=1, **values):
+                progress.left -= count * (name == "evaluate")
+
+        yield Counting()
+
+    def stop_requested(self):
+        return 15 if self.left <= 0 else None
+
+
+def test_a_signal_stops_it_without_a_report_and_the_same_command_goes_on(labels, tmp_path):
     masks = write_masks(tmp_path / "masks", lambda mask: mask)
+    options = {"labels": labels, "predictions": masks, "out": tmp_path / "out"}
     with pytest.raises(Interrupted) as caught:
-        run_evaluate(Settings(), labels=labels, predictions=masks, out=tmp_path / "out", progress=Stopping())
+        run_evaluate(Settings(), progress=StopsAfter(1), **options)
     assert caught.value.exit_code == 143
-    assert not (tmp_path / "out").exists()
+    assert caught.value.hints == ("the same command goes on",)
+    assert not (tmp_path / "out" / "report.json").exists()
+    (kept,) = (tmp_path / "out").iterdir()
+
+    progress = SilentProgress()
+    resumed = run_evaluate(Settings(), progress=progress, **options)
+    assert any("going on after 1 of 2" in line for line in progress.said)
+    assert not kept.exists()
+    undisturbed = run_evaluate(Settings(), progress=SilentProgress(), **(options | {"out": tmp_path / "other"}))
+    assert resumed.report_path.read_bytes() == undisturbed.report_path.read_bytes()
+
+
+def test_without_a_place_for_the_report_nothing_is_kept_and_that_is_said(labels, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    masks = write_masks(tmp_path / "masks", lambda mask: mask)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(Interrupted) as caught:
+        run_evaluate(Settings(), labels=labels, predictions=masks, progress=StopsAfter(1))
+    assert "-o FILE" in caught.value.hints[0]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+KILLED = """
+import os, sys
+from contextlib import contextmanager
+from pathlib import Path
+from fs4cli.config import Settings
+from fs4cli.evaluation import unfinished
+from fs4cli.progress import SilentProgress, SilentTask
+from fs4cli.stages.evaluate import run_evaluate
+
+unfinished.EVERY = 0.0
+folder, after = Path(sys.argv[1]), int(sys.argv[2])
+
+class Deadly(SilentProgress):
+    @contextmanager
+    def task(self, name, total, *, unit, done=0):
+        class Counting(SilentTask):
+            count = 0
+            def advance(self, count=1, **values):
+                self.count += count
+                if self.count == after:
+                    os.kill(os.getpid(), 9)
+        yield Counting()
+
+run_evaluate(
+    Settings(), labels=folder / "labels", predictions=[folder / "one", folder / "two"], protocol="honest",
+    out=folder / "out", progress=Deadly(),
+)
+"""
+
+
+def test_an_evaluation_killed_again_and_again_ends_with_the_same_report_byte_for_byte(tmp_path):
+    random = np.random.default_rng(0)
+    for number in range(12):
+        for folder in ("labels", "one", "two"):
+            save(tmp_path / folder / f"{number}.png", random.integers(0, 3, (9, 7)))
+    options = {"labels": tmp_path / "labels", "predictions": [tmp_path / "one", tmp_path / "two"]}
+    undisturbed = run_evaluate(
+        Settings(), out=tmp_path / "undisturbed", protocol="honest", progress=SilentProgress(), **options
+    )
+    codes = []
+    while not codes or codes[-1]:
+        codes.append(subprocess.run([sys.executable, "-c", KILLED, tmp_path, "7"]).returncode)
+        assert len(codes) < 9
+    assert codes == [-9, -9, -9, -9, 0] or codes == [-9, -9, 0], codes
+    for name in ("report.json", "confusion.npy"):
+        assert (tmp_path / "out" / name).read_bytes() == (undisturbed.report_path.parent / name).read_bytes()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.json", "confusion.npy"}
+
+
+def test_counts_of_other_files_or_rules_are_not_taken_up(labels, tmp_path):
+    masks = write_masks(tmp_path / "masks", lambda mask: mask)
+    options = {"labels": labels, "predictions": masks, "out": tmp_path / "out"}
+    with pytest.raises(Interrupted):
+        run_evaluate(Settings(), progress=StopsAfter(1), **options)
+    for change in ("rules", "mask"):
+        progress = SilentProgress()
+        if change == "mask":
+            save(masks / "a.png", np.zeros((2, 4)))
+        else:
+            options["protocol"] = "honest"
+        run_evaluate(Settings(), progress=progress, **options)
+        assert not any("going on" in line for line in progress.said)
+
+
+def test_damaged_counts_are_counted_anew(labels, tmp_path):
+    masks = write_masks(tmp_path / "masks", lambda mask: mask)
+    options = {"labels": labels, "predictions": masks, "out": tmp_path / "out"}
+    with pytest.raises(Interrupted):
+        run_evaluate(Settings(), progress=StopsAfter(1), **options)
+    (kept,) = (tmp_path / "out").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-40])
+    assert run_evaluate(Settings(), progress=SilentProgress(), **options).miou == 1
 
 
 def test_ready_masks_are_scored_without_torch(labels, tmp_path):
@@ -208,12 +322,27 @@ def photos(labels, tmp_path) -> Path:
     return tmp_path / "photos"
 
 
-def by_brightness(path: Path, settings: Settings) -> Predictor:
-    return Predictor(lambda pixels: pixels[..., 0].astype(int) // 100, 5, {"path": str(path)})
+class ByBrightness:
+    """A model whose clusters are steps of brightness."""
+
+    clusters, identity = 5, {}
+
+    def __init__(self, path: Path, settings: Settings):
+        self.key = str(path)
+
+    def prepare(self, pixels):
+        return pixels[..., 0].astype(int) // 100
+
+    def segment(self, images):
+        return list(images)
+
+    def choose(self, small, size):
+        assert small.shape == size
+        return small
 
 
 def test_a_model_is_run_on_every_image(labels, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(stage, "load_predictor", by_brightness)
+    monkeypatch.setattr(stage, "load_maker", ByBrightness)
     model = tmp_path / "m.safetensors"
     report = run_evaluate(Settings(), labels=labels, images=photos, model=model, progress=SilentProgress()).report
     assert report["metrics"]["all"]["miou"] == 1
@@ -223,10 +352,11 @@ def test_a_model_is_run_on_every_image(labels, photos, tmp_path, monkeypatch):
 
 
 def test_bad_labels_and_images_are_named_before_the_model_runs(labels, photos, monkeypatch, tmp_path):
-    def never(pixels):
-        raise AssertionError("the model ran")
+    class Never(ByBrightness):
+        def segment(self, images):
+            raise AssertionError("the model ran")
 
-    monkeypatch.setattr(stage, "load_predictor", lambda path, settings: Predictor(never, 5, {}))
+    monkeypatch.setattr(stage, "load_maker", Never)
     save(labels / "a.png", np.zeros((32, 16)))
     (photos / "b.png").write_bytes(b"")
     with pytest.raises(InputError) as caught:
@@ -236,7 +366,7 @@ def test_bad_labels_and_images_are_named_before_the_model_runs(labels, photos, m
 
 
 def test_an_image_without_a_label_is_not_scored_and_said(labels, photos, monkeypatch, tmp_path):
-    monkeypatch.setattr(stage, "load_predictor", by_brightness)
+    monkeypatch.setattr(stage, "load_maker", ByBrightness)
     save(photos / "extra.png", np.zeros((16, 16, 3)))
     progress = SilentProgress()
     result = run_evaluate(Settings(), labels=labels, images=photos, model=tmp_path / "m", progress=progress)
@@ -253,7 +383,7 @@ def test_a_project_without_a_trained_model_names_the_command(labels, photos, tmp
 
 
 def test_the_record_names_the_training_that_was_scored(labels, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(stage, "load_predictor", by_brightness)
+    monkeypatch.setattr(stage, "load_maker", ByBrightness)
     project = Project(tmp_path / "p")
     trained = start_record("train", settings={}, explicit=[], inputs={}, seed=0)
     trained = finish_record(trained, outputs={"model": "abc"}, summary={})
@@ -263,26 +393,55 @@ def test_the_record_names_the_training_that_was_scored(labels, photos, tmp_path,
     assert read_record(project, "evaluate").inputs == {"train": trained.fingerprint}
 
 
-def test_a_saved_model_scores_as_its_own_masks_do(labels, photos, tmp_path):
+@pytest.fixture
+def model(tmp_path) -> Path:
+    """A model file with random weights, whose masks have several classes."""
     torch = pytest.importorskip("torch")
-    inference = pytest.importorskip("fs4cli.model.inference")
-    from fs4cli.model.segmenter import ModelCard, build_segmenter, load_model, save_model
+    from fs4cli.model.segmenter import ModelCard, build_segmenter, save_model
 
     torch.manual_seed(0)
-    card = ModelCard("resnet18", channels=16, classes=("x", "y", "z"), palette=((0, 0, 0),) * 3, short_side=32)
-    model = tmp_path / "model.safetensors"
-    save_model(model, build_segmenter(card), card)
-    report = run_evaluate(Settings(), labels=labels, images=photos, model=model, progress=SilentProgress()).report
+    card = ModelCard("test_resnet", channels=16, classes=("x", "y", "z"), palette=((0, 0, 0),) * 3, short_side=32)
+    segmenter = build_segmenter(card)
+    torch.nn.init.normal_(segmenter.head.weight)
+    segmenter.head.weight.data -= segmenter.head.weight.data.mean(1, keepdim=True)  # cues decide, not their mean
+    save_model(tmp_path / "model.safetensors", segmenter, card)
+    return tmp_path / "model.safetensors"
 
-    segmenter, _ = load_model(model, torch.device("cpu"))
-    for path in photos.iterdir():
-        pixels = np.asarray(Image.open(path))
-        shares = inference.predict_probabilities(segmenter, pixels, short_side=32, flip=True, refine=True)
-        save(tmp_path / "masks" / path.name, shares.argmax(0))
-    ready = score(labels, tmp_path / "masks")
-    assert report["metrics"] == ready["metrics"]
-    assert report["source"]["model"]["classes"] == 3
-    assert report["source"]["model"]["from_scratch"]
+
+@pytest.mark.parametrize("changes", [{}, {"predict.flip": False, "predict.refine": False, "predict.size": 64}])
+def test_the_masks_that_are_scored_are_those_that_predict_writes_pixel_for_pixel(labels, tmp_path, model, changes):
+    settings = with_values(Settings(), {"device": "cpu", **changes})
+    random = np.random.default_rng(0)
+    for path in sorted(labels.iterdir()):
+        path.unlink()
+    for number in range(11):  # two groups, of two sizes
+        size = (40, 56) if number % 3 else (70, 34)
+        save(labels / f"{number:02}.png", random.integers(0, 3, size))
+        patches = np.kron(random.integers(0, 256, (2, 2, 3)), np.ones((size[0] // 2, size[1] // 2, 1), int))
+        save(tmp_path / "photos" / f"{number:02}.png", patches)
+    run_predict(
+        [str(tmp_path / "photos")],
+        out=tmp_path / "masks",
+        project=None,
+        model=model,
+        settings=settings,
+        progress=SilentProgress(),
+    )
+    maker = load_maker(model, settings)
+    photos = sorted((tmp_path / "photos").iterdir())
+    for path, small in zip(
+        photos, maker.segment([maker.prepare(read_image(path).pixels) for path in photos]), strict=True
+    ):
+        written = np.asarray(Image.open(tmp_path / "masks" / path.name))
+        assert (maker.choose(small, written.shape) == written).all()
+
+    options = {"labels": labels, "images": tmp_path / "photos", "progress": SilentProgress()}
+    scored = run_evaluate(settings, model=model, **options).report
+    written = run_evaluate(settings, predictions=tmp_path / "masks", **options).report
+    assert scored["confusion"] == written["confusion"]
+    assert (np.array(scored["confusion"]["counts"]).sum(1) > 0).sum() > 1
+    assert scored["metrics"] == written["metrics"]
+    assert scored["source"]["model"] | {"classes": 3, "from_scratch": True} == scored["source"]["model"]
 
 
 # --- real sets ---
