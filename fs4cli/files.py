@@ -178,10 +178,15 @@ def cut_json_lines(path: Path, *, keep: Callable[[dict[str, Any]], bool]) -> Non
     write_bytes(path, "".join(line + "\n" for line in lines).encode(errors="backslashreplace"))
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete what killed runs left half written below a folder of which this process is the one writer."""
+def remove_leftovers(folder: Path, *, below: bool = True) -> None:
+    """Delete what killed runs left half written in a folder of which this process is the one writer.
+
+    Args:
+        folder: Where.
+        below: In its sub-folders as well.
+    """
     with explain_os_errors(folder):
-        for path in folder.rglob(".*.tmp"):
+        for path in (folder.rglob if below else folder.glob)(".*.tmp"):
             if re.search(r"\.\d+-[0-9a-f]{8}\.tmp$", path.name):
                 path.unlink(missing_ok=True)
 

@@ -105,6 +105,7 @@ def close_stage(project: Project, opened: OpenedStage, *, outputs: dict[str, str
     record = finish_record(current, outputs=outputs, summary=summary)
     write_record(project, record)
     remove_leftovers(project.stage(record.stage))
+    remove_leftovers(project.root, below=False)
     return record
 
 

@@ -139,11 +139,13 @@ def test_a_stage_that_ends_removes_what_killed_runs_left_half_written_and_nothin
     folder = project.stage("pretrain")
     half, own = folder / "level-1" / ".labels.npy.4242-0123abcd.tmp", folder / ".mine.tmp"
     half.parent.mkdir()
-    half.touch()
-    own.touch()
+    plan, other = project.root / ".plan.json.4242-0123abcd.tmp", project.root / "mine" / ".a.4242-0123abcd.tmp"
+    other.parent.mkdir()
+    for path in (half, own, plan, other):
+        path.touch()
     close_stage(project, opened, outputs={"result": "a"}, summary={})
-    assert not half.exists()
-    assert own.exists()
+    assert not half.exists() and not plan.exists()
+    assert own.exists() and other.exists()
 
 
 def test_fresh_starts_over_and_removes_what_was_made(project):
