@@ -193,12 +193,15 @@ class Segmentation(nn.Module):
         attention = both.attention
         if attention is None or self.predictor is None:
             raise ValueError("the segmenter has no context-aware embedding")
+        probabilities = torch.softmax(both.logits, dim=1)
         with torch.no_grad():
-            neighbours = gather_neighbours(both.embedding, attention)
+            together = torch.cat([both.embedding, probabilities.to(both.embedding.dtype)], 1)
+            neighbours, around = gather_neighbours(together, attention).split(
+                [both.embedding.shape[1], probabilities.shape[1]], dim=1
+            )
+            around = around.float().clamp(min=1e-6)
         predicted = self.predictor(both.embedding)
         likeness = F.cosine_similarity(predicted.float(), neighbours.float(), dim=1)
-        probabilities = torch.softmax(both.logits, dim=1)
-        around = gather_neighbours(probabilities.detach(), attention.detach()).clamp(min=1e-6)
         smooth = (around * (around.log() - probabilities.clamp(min=1e-6).log())).sum(1)
         return (1 - likeness).mean() + 0.5 * smooth.mean()
 

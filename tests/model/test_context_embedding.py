@@ -145,3 +145,21 @@ def test_a_shifted_map_shows_what_lies_there_and_zeros_beyond():
 def test_the_widths_start_where_the_comment_says(embedding):
     assert F.softplus(embedding.space).item() == pytest.approx(2.5, abs=1e-3)
     assert F.softplus(embedding.appearance).item() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_small_maps_are_worked_on_as_matrices_with_the_same_result(monkeypatch):
+    torch.manual_seed(0)
+    context = ContextAwareEmbedding(16, keys=8)
+    features, appearance = torch.randn(2, 16, 7, 9), torch.randn(2, 3, 7, 9)
+
+    def run() -> tuple[torch.Tensor, ...]:
+        given = features.clone().requires_grad_()
+        embedded, weights, attention = context(given, appearance)
+        (embedded.square().mean() + (weights * embedded[:, 0]).mean()).backward()
+        assert given.grad is not None
+        return embedded, weights, attention, given.grad
+
+    dense = run()
+    monkeypatch.setattr("fs4cli.model.context_embedding.DENSE", 0)
+    for one, other in zip(dense, run(), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
