@@ -198,8 +198,11 @@ def evaluate(
     if dataset is None and labels is None and (not unlabeled or probe is not None):
         hints = ("give `--labels DIR` of index PNGs, or a data set such as `--dataset cocostuff`",)
         raise UsageError("missing option `--labels` or `--dataset`", hints=hints)  # before any project is looked for
-    alone = bool(model or predictions)
-    project = session.look_for_project() if alone else session.find_project()
+    if dataset is not None:
+        from fs4cli.evaluation.benchmarks import find_benchmark
+
+        find_benchmark(dataset)  # a slip of the pen is named before any project is looked for
+    project = session.look_for_project()
     settings = session.settings(project, {"evaluate.void": (void, "--void")})
     watch = session.writing(project) if out is None and project is not None else session.watching()
     with watch as progress:

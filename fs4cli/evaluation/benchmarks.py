@@ -6,6 +6,7 @@ what they unpack to. Where each came from is written at the top of each class ma
 
 import gzip
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -89,8 +90,13 @@ def find_benchmark(name: str) -> Benchmark:
         return Benchmark(name, "Pascal VOC", "voc", _voc_table(), _PLAIN_SPLITS)
     if name == "folders":
         return Benchmark(name, "folders of images and labels", "folders", None, {})
-    known = ", ".join(f"`{known}`" for known in (*BENCHMARKS, "cocostuff", "cityscapes", "camvid"))
-    raise UsageError(f"no data set `{name}`", hints=(f"known are {known}",))
+    near = get_close_matches(name, (*ALIASES, *BENCHMARKS), n=1)
+    known = ", ".join(
+        f"`{known}`" for known in ("cocostuff", *BENCHMARKS[1:4], "cityscapes", *BENCHMARKS[5:], "camvid")
+    )
+    raise UsageError(
+        f"no data set `{name}`" + (f", did you mean `{near[0]}`?" if near else ""), hints=(f"known are {known}",)
+    )
 
 
 @cache

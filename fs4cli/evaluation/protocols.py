@@ -11,6 +11,7 @@ Ours: `full` and `honest`.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 import numpy as np
@@ -71,7 +72,9 @@ def find_protocol(name: str) -> Protocol:
     """
     if name not in PROTOCOLS:
         known = ", ".join(f"`{known}`" for known in PROTOCOLS)
-        raise UsageError(f"no protocol `{name}`", hints=(f"known are {known}; docs/protocols.md compares them",))
+        near = get_close_matches(name, PROTOCOLS, n=1)
+        asked = f"no protocol `{name}`" + (f", did you mean `{near[0]}`?" if near else "")
+        raise UsageError(asked, hints=(f"known are {known}; docs/protocols.md compares them",))
     return PROTOCOLS[name]
 
 

@@ -110,8 +110,8 @@ def run_evaluate(
         Interrupted: A signal asked to stop; there is no report yet.
     """
     models, folders = _as_list(model), _as_list(predictions)
-    if labels is not None or dataset is not None or not unlabeled:
-        _check_request(project, models, folders, images, labels, dataset)
+    has_labels = labels is not None or dataset is not None
+    _check_request(project, models, folders, images, labels, dataset, is_bare=unlabeled and not has_labels)
     if (probe or unlabeled) and folders:
         raise UsageError(
             "`--probe` and `--unlabeled` look at a model, not at ready masks", hints=("leave out one of both",)
@@ -135,10 +135,16 @@ def run_evaluate(
         place=place,
         is_one_of_many=len(models) + len(folders) > 1,
     )
-    scored = [scoring.score_masks(folder, progress) for folder in folders]
+    scored = []
+    for folder in folders:
+        if len(folders) > 1:
+            progress.say(f"masks {len(scored) + 1} of {len(folders)}: `{folder}`")
+        scored.append(scoring.score_masks(folder, progress))
     for path in models:
         maker = load_maker(path, _follow_protocol(settings, rules))
-        if labels is None and dataset is None:
+        if len(models) > 1:
+            progress.say(f"model {len(scored) + 1} of {len(models)}: `{path}`")
+        if not has_labels:
             source = {"images": None if images is None else str(images), "model": {"path": str(path)} | maker.identity}
             one = Scored(describe_nothing(source, rules), (), (), LabelReader(None))
         else:
@@ -240,8 +246,11 @@ def _check_request(
     images: Path | None,
     labels: Path | None,
     dataset: str | None,
+    *,
+    is_bare: bool,
 ) -> None:
-    if labels is None and dataset is None:
+    """Refuse what contradicts itself or lacks something; `is_bare` wants only what needs no label."""
+    if labels is None and dataset is None and not is_bare:
         raise UsageError(
             "missing option `--labels` or `--dataset`",
             hints=("give `--labels DIR` of index PNGs, or a data set such as `--dataset cocostuff`",),
@@ -260,7 +269,7 @@ def _check_request(
             "nothing to evaluate: no project, no model, no masks",
             hints=("give `--predictions DIR` of index PNGs, or `--model FILE`, or a project with `-C DIR`",),
         )
-    if not folders and images is None and dataset is None:
+    if not folders and images is None and dataset is None and not is_bare:
         raise UsageError("a model needs the images of the labels", hints=("add `--images DIR`",))
 
 
