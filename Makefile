@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow soak lint docs clean
+.PHONY: help demo test test-slow soak bench-quality lint docs clean
 
 help:
 	@echo "make demo       set up and do the whole job on drawn scenes (under 5 minutes of work on 2 cores)"
 	@echo "make test       set up and run every check and test that takes less than a few minutes"
 	@echo "make test-slow  the tests that take longer"
 	@echo "make soak       200 kills and 100,000 hostile inputs; hours (docs/reliability.md)"
+	@echo "make bench-quality  every method on every set of images, three seeds; days. BENCH=\"--sets allsky\" for less"
 	@echo "make lint       style, types and floors only"
 	@echo "make docs       write the generated pages: commands, settings, the tree in docs/house.md"
 	@echo "make clean      remove the virtual environment and the demo"
@@ -26,6 +27,9 @@ test-slow: $(VENV)/.installed-dev
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/soak.py --kills 200 --inputs 6700
+
+bench-quality: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/quality.py $(BENCH)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

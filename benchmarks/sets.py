@@ -1,0 +1,143 @@
+"""The data sets of the quality bench: real ones that `FS4_DATA` names, and two families drawn here.
+
+In: a name and a folder to work in. Out: a folder of images to learn from that holds nothing else, images held out, and
+their labels, which only the scorer is to see.
+
+    WORK/camvid/train/          copies of the images to learn from
+    WORK/mosaics/test/          drawn images held out; of a real set they lie where they are
+    WORK/mosaics/labels/        their labels, with classes.yaml
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from fs4cli.data.masks import encode_mask, make_palette
+from fs4cli.demo.materials import MATERIALS
+from fs4cli.demo.mosaics import TEXTURES, draw_mosaic
+from fs4cli.demo.scenes import Scene, draw_scene
+from fs4cli.files import write_bytes, write_text
+
+DRAWN_SEED = 2022
+"""Of the drawn families; nothing was developed on pictures of this seed."""
+
+DRAWN_TRAIN, DRAWN_TEST = 200, 40
+
+_MOSAIC_KINDS = 6
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Images to learn from, images held out, and labels.
+
+    Args:
+        name: As one types it.
+        classes: How many classes its labels have.
+        budget: Seconds of training that its goal is set for.
+        train: Folder of images to learn from; nothing else lies in it.
+        test: Folder of images held out.
+        labels: Folder of their labels.
+        hidden: Folders of labels: nothing but the scorer may see them.
+        held_out: Folders of images that learning may not see.
+    """
+
+    name: str
+    classes: int
+    budget: float
+    train: Path
+    test: Path
+    labels: Path
+    hidden: tuple[Path, ...]
+    held_out: tuple[Path, ...]
+
+
+_REAL = {"camvid": (11, 1500.0), "allsky": (3, 600.0), "em_neurons": (5, 900.0)}
+_DRAWN: dict[str, tuple[tuple[str, ...], Callable[[int], Scene]]] = {
+    "mosaics": (
+        tuple(TEXTURES)[:_MOSAIC_KINDS],
+        lambda number: draw_mosaic(DRAWN_SEED, number, textures=_MOSAIC_KINDS),
+    ),
+    "scenes": (MATERIALS, lambda number: draw_scene(DRAWN_SEED, number)),
+}
+_DRAWN_BUDGET = 300.0
+
+NAMES = (*_REAL, *_DRAWN)
+
+
+def open_set(name: str, work: Path) -> DataSet:
+    """The set of that name; its folders are made if they are not there.
+
+    Args:
+        name: One of `NAMES`.
+        work: Where copies and drawings go.
+
+    Raises:
+        ValueError: There is no set of that name, or `FS4_DATA` does not name the folder of a real one.
+    """
+    if name in _DRAWN:
+        return _draw(name, work / name)
+    if name not in _REAL:
+        raise ValueError(f"there is no set `{name}`; there are {', '.join(NAMES)}")
+    source = Path(os.environ.get("FS4_DATA", "")) / name
+    if not os.environ.get("FS4_DATA") or not source.is_dir():
+        raise ValueError(f"`{name}` needs FS4_DATA: the folder that holds `{name}/images/train` and its labels")
+    classes, budget = _REAL[name]
+    train = work / name / "train"
+    _copy_images(source / "images" / "train", train)
+    return DataSet(
+        name,
+        classes,
+        budget,
+        train=train,
+        test=source / "images" / "test",
+        labels=source / "labels" / "test",
+        hidden=(source / "labels",),
+        held_out=(source / "images",),
+    )
+
+
+def _copy_images(source: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir()):
+        copy = target / path.name
+        if not copy.exists() or copy.stat().st_size != path.stat().st_size:
+            shutil.copyfile(path, copy)
+
+
+def _draw(name: str, folder: Path, *, train: int = DRAWN_TRAIN, test: int = DRAWN_TEST) -> DataSet:
+    names, draw = _DRAWN[name]
+    places = [("train", number) for number in range(train)] + [("test", number) for number in range(test)]
+    for index, (split, number) in enumerate(places):
+        picture = folder / split / f"{number:04d}.png"
+        label = folder / "labels" / f"{number:04d}.png"
+        if picture.exists() and (split == "train" or label.exists()):
+            continue
+        drawn = draw(index)
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        if split == "test":
+            write_bytes(label, encode_mask(drawn.labels, make_palette(len(names))))
+        _save_picture(picture, drawn.pixels)
+    rows = [{"id": value, "name": kind} for value, kind in enumerate(names)]
+    write_text(folder / "labels" / "classes.yaml", yaml.safe_dump({"void_id": 255, "classes": rows}, sort_keys=False))
+    return DataSet(
+        name,
+        len(names),
+        _DRAWN_BUDGET,
+        train=folder / "train",
+        test=folder / "test",
+        labels=folder / "labels",
+        hidden=(folder / "labels",),
+        held_out=(folder / "test",),
+    )
+
+
+def _save_picture(path: Path, pixels: np.ndarray) -> None:
+    beside = path.with_suffix(".tmp")
+    Image.fromarray(pixels).save(beside, format="PNG")
+    beside.replace(path)
