@@ -89,6 +89,11 @@ class TrainSettings(_Section):
     learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate.")
     pyramid: bool = Field(default=True, description="Guide pixels by the pyramid pseudo-labels (PGG).")
     context: bool = Field(default=True, description="Embed each pixel with its neighbours (CAE).")
+    grouping: Literal["auto", "cues", "features"] = Field(
+        default="auto",
+        description="What pixels are first grouped by: cues and learned features where they agree, or one alone.",
+    )
+    refine: bool = Field(default=True, description="Sharpen assignments along image edges.")
     rounds: int = Field(default=2, ge=1, le=20, description="How often pixels are assigned anew.")
     checkpoint_every: float = Field(
         default=60.0, gt=0, description="Seconds between checkpoints.", json_schema_extra=RUNS_ONLY

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float32
 
 from fs4cli.clustering.health import find_collapse
+from fs4cli.clustering.learned import fit_feature_clusters
 from fs4cli.clustering.pixels import PixelMaps, fit_pixel_clusters
 from fs4cli.config import Settings
 from fs4cli.data.augment import choose_scale
@@ -29,7 +30,7 @@ from fs4cli.data.masks import make_palette
 from fs4cli.errors import Interrupted
 from fs4cli.files import hash_file, read_json, write_json
 from fs4cli.model.device import Precision, choose_device, choose_precision
-from fs4cli.model.extraction import extract_maps
+from fs4cli.model.extraction import DenseMaps, extract_maps
 from fs4cli.model.network import load_network
 from fs4cli.model.segmenter import ModelCard, Segmenter, save_model
 from fs4cli.planning import OpenedStage, close_stage, measure_steps, open_stage, plan_budget, recorded_value, whole
@@ -228,8 +229,9 @@ def _assign_by_clustering(bench: _Bench) -> Assignment:
         extract_maps, network, bench.cache, short_side=bench.short_side, device=bench.device, precision=bench.precision
     )
     bench.progress.say(f"train: finding {chosen.classes} classes on {len(sample)} images")
-    clusters = fit_pixel_clusters(
-        (PixelMaps(maps.features, maps.cues) for maps in extract(positions=sample)),
+    fit_clusters = fit_feature_clusters if chosen.train.grouping == "features" else fit_pixel_clusters
+    clusters = fit_clusters(
+        (_show(maps, chosen.train.grouping) for maps in extract(positions=sample)),
         chosen.classes,
         number=len(sample),
         seed=chosen.seed,
@@ -239,11 +241,16 @@ def _assign_by_clustering(bench: _Bench) -> Assignment:
 
     def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
         for maps in extract(positions=range(len(bench.cache))):
-            soft = clusters.assign(PixelMaps(maps.features, maps.cues))
-            yield refine_assignment(soft, maps.pixels)
+            soft = clusters.assign(_show(maps, chosen.train.grouping))
+            yield refine_assignment(soft, maps.pixels) if chosen.train.refine else soft
             _advance(bench, task)
 
     return _write_round(bench, 1, assign)
+
+
+def _show(maps: DenseMaps, grouping: str) -> PixelMaps:
+    """What the grouping is to know of an image."""
+    return PixelMaps(maps.features[..., :0] if grouping == "cues" else maps.features, maps.cues)
 
 
 def _assign_by_segmenter(bench: _Bench, segmenter: Segmenter, number: int, first: LabelMaps) -> Assignment:
@@ -262,7 +269,7 @@ def _assign_by_segmenter(bench: _Bench, segmenter: Segmenter, number: int, first
         for position, maps in enumerate(extracted):
             soft = torch.softmax(torch.from_numpy(maps.features), dim=2).numpy()
             held = hold_to(soft, first[position], first.confidence(position))
-            yield refine_assignment(held, maps.pixels)
+            yield refine_assignment(held, maps.pixels) if bench.settings.train.refine else held
             _advance(bench, task)
 
     assignment = _write_round(bench, number, assign)

@@ -61,6 +61,7 @@ def _another(key: str, value: Any) -> Any:
         "cluster.clusters": (7, 8, 9),
         "ingest.pattern": "*.png",
         "pretrain.weights": "weights.safetensors",
+        "train.grouping": "cues",
     }
     if key in special:
         return special[key]

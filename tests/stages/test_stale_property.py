@@ -29,7 +29,7 @@ OWN = {
     " pretrain.batch_size pretrain.window pretrain.crop pretrain.learning_rate",
     "cluster": "classes preset seed model.backbone model.channels cluster.grids cluster.clusters cluster.balanced",
     "train": "classes preset seed precision model.backbone model.channels train.steps train.batch_size train.window"
-    " train.crop train.learning_rate train.pyramid train.context train.rounds",
+    " train.crop train.learning_rate train.pyramid train.context train.grouping train.refine train.rounds",
     "predict": "precision predict.size predict.flip predict.refine",
     "evaluate": "predict.size predict.flip predict.refine evaluate.void",
 }
@@ -84,6 +84,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "train.learning_rate": _RATE,
     "train.pyramid": st.booleans(),
     "train.context": st.booleans(),
+    "train.grouping": st.sampled_from(["auto", "cues", "features"]),
+    "train.refine": st.booleans(),
     "train.rounds": st.integers(1, 20),
     "train.checkpoint_every": st.floats(0.001, 1e4),
     "predict.size": _SIDE,

@@ -1,6 +1,7 @@
 """Rounds of assigning pixels and training on the assignment."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -96,6 +97,24 @@ def test_parts_of_the_method_can_be_left_out(project):
     assert {"pixels", "views"} <= set(row) and not {"cells", "top_down", "context"} & set(row)
     assert not read_card(project.model).context
     assert not (project.stage("train") / "round-2").exists()
+
+
+@pytest.mark.parametrize(
+    ("grouping", "chosen"), [("features", "k-means of learned features"), ("cues", "colour|texture")]
+)
+def test_the_first_grouping_can_be_held_to_cues_or_to_features(project, grouping, chosen):
+    _train(project, choose_tiny(train__grouping=grouping, train__steps=2, train__rounds=1))
+    told = json.loads((project.stage("train") / "round-1" / "grouping.json").read_text())
+    assert re.search(chosen, told["chosen"])
+    assert grouping == "features" or not any("learned" in name for name in told["gains"])
+
+
+def test_assignments_may_be_left_as_they_were_found(project, monkeypatch):
+    def refuse(soft, pixels):
+        raise AssertionError("an assignment was sharpened")
+
+    monkeypatch.setattr(train, "refine_assignment", refuse)
+    _train(project, choose_tiny(train__refine=False))
 
 
 def test_an_assignment_that_collapses_is_not_learned_from(project, monkeypatch):
