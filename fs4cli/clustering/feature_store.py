@@ -63,5 +63,7 @@ class FeatureStore:
             on_disk = np.lib.format.open_memmap(self.path, mode="r")
         except (FileNotFoundError, ValueError):
             return 0
+        if not isinstance(journal, dict):
+            return 0
         fits = journal == {"key": self.key, "shape": list(self.shape), "rows": journal.get("rows")}
         return int(journal["rows"]) if fits and on_disk.shape == self.shape else 0

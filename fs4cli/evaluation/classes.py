@@ -1,5 +1,6 @@
 """Which label value means which class: `classes.yaml` in, a table with its lookup out."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -126,20 +127,30 @@ def read_class_table(path: Path, *, void: int | None = None) -> ClassTable:
         values.append(row["id"])
         kinds.append(row["kind"] if row.get("kind") in ("thing", "stuff") else "")
     for what, entries in (("id", values), ("name", names)):
-        twice = [entry for entry in entries if entries.count(entry) > 1]
-        if twice:
-            raise _bad(path, f"the {what} `{twice[0]}` stands there twice")
+        entry, count = Counter(entries).most_common(1)[0]
+        if count > 1:
+            raise _bad(path, f"the {what} `{entry}` stands there twice")
     if void in values:
         raise _bad(path, f"id {void} is a class and the void value at once")
     return ClassTable(tuple(names), tuple((value,) for value in values), frozenset({void}), tuple(kinds), str(path))
+
+
+class _Loader(yaml.SafeLoader):
+    """Without aliases: each level of them doubles what a small file costs."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (`*name`) are not allowed")
+        return super().compose_node(parent, index)
 
 
 def _load(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _FILE_LIMIT:
             raise _bad(path, "it is larger than 1 MB")
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
+    # a tag on a value that does not fit it (`!!int` on nothing) fails in many ways
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         raise _bad(path, "it is no YAML" + ("" if line is None else f" (line {line + 1})")) from error
     except OSError as error:

@@ -1,5 +1,7 @@
 """Which label value means which class."""
 
+import time
+
 import pytest
 import yaml
 
@@ -106,3 +108,25 @@ def test_the_class_files_of_real_sets_are_read(real_data, name, classes):
     table = read_class_table(real_data / name / "classes.yaml")
     assert len(table) == classes
     assert table.void == {255}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "classes: [{id: !!int , name: sky}]\n",
+        "a: &a [1]\nclasses: [sky, *a]\n",
+        "classes: [!!timestamp x]\n",
+    ],
+)
+def test_tags_that_do_not_fit_and_aliases_are_refused_by_name(tmp_path, text):
+    (tmp_path / "classes.yaml").write_text(text)
+    with pytest.raises(InputError, match="cannot be used: it is no YAML"):
+        read_class_table(tmp_path / "classes.yaml")
+
+
+def test_a_table_of_many_names_is_read_at_once(tmp_path):
+    names = [f"class {number}" for number in range(20_000)]
+    (tmp_path / "classes.yaml").write_text("void_id: 65535\nclasses:\n" + "".join(f"- {name}\n" for name in names))
+    started = time.monotonic()
+    assert read_class_table(tmp_path / "classes.yaml").names == tuple(names)
+    assert time.monotonic() - started < 60  # comparing each name with each took minutes
