@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from fs4cli.config import EvaluateSettings, Settings, with_values
 from fs4cli.data.images import read_image
 from fs4cli.errors import InputError, Interrupted, ProjectError, UsageError
+from fs4cli.evaluation.probe import ProbeSource
 from fs4cli.progress import SilentProgress, SilentTask
 from fs4cli.project.project import Project
 from fs4cli.project.record import finish_record, read_record, start_record, write_record
@@ -442,6 +443,64 @@ def test_the_masks_that_are_scored_are_those_that_predict_writes_pixel_for_pixel
     assert (np.array(scored["confusion"]["counts"]).sum(1) > 0).sum() > 1
     assert scored["metrics"] == written["metrics"]
     assert scored["source"]["model"] | {"classes": 3, "from_scratch": True} == scored["source"]["model"]
+
+
+def test_a_model_is_probed_on_images_that_are_not_scored(labels, photos, tmp_path, model):
+    for folder in ("labels", "photos"):
+        source = labels if folder == "labels" else photos
+        for path in source.iterdir():
+            save(tmp_path / "fit" / folder / path.name, np.asarray(Image.open(path))[::-1])
+    shutil.copy(labels.parent / "classes.yaml", tmp_path / "fit")
+    settings = with_values(Settings(), {"device": "cpu"})
+    options = {"labels": labels, "images": photos, "model": model, "progress": SilentProgress()}
+    source = ProbeSource(images=tmp_path / "fit" / "photos", labels=tmp_path / "fit" / "labels")
+    report = run_evaluate(settings, probe=source, **options).report
+    plain = run_evaluate(settings, **options).report
+    assert report["probe"]["is_supervised"]
+    assert report["probe"]["fitted_images"] == 2
+    assert report["probe"]["metrics"]["all"]["accuracy"] > 0.6  # brightness is among the features
+    assert {key: value for key, value in report.items() if key != "probe"} == plain
+
+    with pytest.raises(InputError, match="fitted on and scored as well"):
+        run_evaluate(settings, probe=ProbeSource(images=photos, labels=labels), **options)
+    with pytest.raises(UsageError, match="labelled images of its own"):
+        run_evaluate(settings, probe=ProbeSource(), **options)
+
+
+def test_without_labels_the_report_has_health_and_stability_and_no_scores(labels, photos, tmp_path, model):
+    settings = with_values(Settings(), {"device": "cpu"})
+    options = {"images": photos, "model": model, "unlabeled": True, "out": tmp_path / "out"}
+    result = run_evaluate(settings, progress=SilentProgress(), **options)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report == result.report
+    assert result.miou is None and report["metrics"] == {}
+    assert report["unlabeled"]["images"] == report["unlabeled"]["of"] == 2
+    assert set(report["unlabeled"]["stability"]) == {"mirrored", "smaller", "brighter"}
+    assert report["unlabeled"]["stability"]["smaller"]["short_side"] == 64  # it looks at 32, the least there is
+
+    both = run_evaluate(settings, labels=labels, progress=SilentProgress(), **options).report
+    assert both["unlabeled"] == report["unlabeled"]
+    assert both["metrics"]["all"]["accuracy"] is not None
+    with pytest.raises(UsageError, match="not at ready masks"):
+        run_evaluate(settings, predictions=labels, unlabeled=True, progress=SilentProgress())
+
+
+def test_several_models_give_the_mean_and_the_spread(labels, photos, tmp_path, monkeypatch):
+    class Dimmed(ByBrightness):
+        def prepare(self, pixels):
+            step = 100 if self.key == "first" else 256
+            return pixels[..., 0].astype(int) // step
+
+    monkeypatch.setattr(stage, "load_maker", Dimmed)
+    models = [Path("first"), Path("second")]
+    progress = SilentProgress()
+    report = run_evaluate(Settings(), labels=labels, images=photos, model=models, progress=progress).report
+    accuracies = [run["metrics"]["all"]["accuracy"] for run in report["runs"]]
+    assert accuracies == [1, pytest.approx(6 / 14)]
+    assert report["metrics"]["all"]["accuracy"] == pytest.approx(np.mean(accuracies))
+    assert report["spread"]["all"]["accuracy"]["std"] == pytest.approx(np.std(accuracies, ddof=1))
+    assert [found["path"] for found in report["source"]["model"]] == ["first", "second"]
+    assert "model 2 of 2: `second`" in progress.said
 
 
 # --- real sets ---
