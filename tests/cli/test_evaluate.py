@@ -81,6 +81,31 @@ def test_masks_given_twice_are_shown_with_their_spread(fs4, coco, tmp_path):
     assert outcome.out.splitlines() == ["out/report.json", "t.csv"]
 
 
+@pytest.mark.parametrize(("dataset", "classes"), [("cityscapes", 27), ("cityscapes19", 19)])
+@pytest.mark.parametrize("protocol", ["full", "honest", "stego"])
+def test_a_cityscapes_tree_is_scored_by_label_id(fs4, tmp_path, dataset, classes, protocol):
+    """road, building, parking (of the 27 only), car; label id 4 is void to both."""
+    for number, city in enumerate(("aachen", "bonn", "ulm", "zurich")):
+        label = np.roll(np.repeat([[7, 11, 9, 26, 4]], 20, 0).repeat(8, 1), number, 1)
+        name = f"{city}_000000_000019"
+        save(tmp_path / "city" / "gtFine" / "val" / city / f"{name}_gtFine_labelIds.png", label)
+        save(tmp_path / "city" / "gtFine" / "val" / city / f"{name}_gtFine_color.png", np.zeros((20, 40, 4)))
+        for folder, ids in (("perfect", label - 4), ("merged", np.where(label == 26, 7, label) - 4)):
+            save(tmp_path / folder / city / f"{name}_leftImg8bit.png", ids)
+    found = {}
+    for folder in ("perfect", "merged"):
+        words = ["--dataset", dataset, "--root", "city", "--predictions", folder, "--protocol", protocol, "--json"]
+        found[folder] = json.loads(fs4("eval", *words).out)["result"]
+    assert len(found["perfect"]["classes"]) == classes
+    assert found["perfect"]["counted"]["images"] == 4
+    assert found["perfect"]["metrics"]["all"]["accuracy"] == found["perfect"]["metrics"]["all"]["miou"] == 1
+    if protocol != "stego":  # whose middle square has no road, so that there the merged id is but another name
+        assert found["merged"]["metrics"]["things"]["class_iou"]["car"] == 0
+    shown = 4 if classes == 27 else 3
+    if protocol == "full":
+        assert found["merged"]["metrics"]["all"]["accuracy"] == pytest.approx((shown - 1) / shown)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
