@@ -55,7 +55,9 @@ class PretrainSettings(_Section):
     weights: str | None = Field(
         default=None, description="Local file of self-supervised weights to start from, instead of none."
     )
-    steps: AutoCount = Field(default="auto", description="Optimizer updates.")
+    steps: Annotated[int, Field(ge=0)] | Auto = Field(
+        default="auto", description="Optimizer updates; 0 leaves the weights as they are."
+    )
     batch_size: AutoCount = Field(default="auto", description="Images an update.")
     window: AutoCount = Field(
         default="auto", description="Short side at which images are read, in pixels; views are cut from it."
@@ -80,6 +82,10 @@ class ClusterSettings(_Section):
 class TrainSettings(_Section):
     """Joint training of the segmenter."""
 
+    method: Literal["fs4", "picie", "picie-as-released", "mdc", "kmeans"] = Field(
+        default="fs4",
+        description="fs4, or a baseline beside it: PiCIE, MDC, or k-means of pretrained features.",
+    )
     steps: AutoCount = Field(default="auto", description="Optimizer updates.")
     batch_size: AutoCount = Field(default="auto", description="Images an update.")
     window: AutoCount = Field(

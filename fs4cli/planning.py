@@ -161,7 +161,7 @@ def plan_budget(
     if budget is None:  # a run with a budget was stopped before it could measure, and this one has none
         planned = plan_values(facts, opened.settings.preset)[key]
     else:
-        share = BUDGET_SHARES[stage] * parse_duration(budget)
+        share = _share_budget(project, stage, opened.settings) * parse_duration(budget)
         cost = seconds_per_step()
         reason = f"{share:.0f} s of the budget of {budget} at {cost:.3f} s a step, measured"
         planned = Planned(max(20, int(share / cost)), reason)
@@ -169,6 +169,16 @@ def plan_budget(
     write_record(project, record)
     write_plan(project, facts, {key: planned})
     return replace(opened, record=record, settings=with_values(opened.settings, {key: planned.value}))
+
+
+def _share_budget(project: Project, stage: str, settings: Settings) -> float:
+    """A stage's share; what pretrain or train does not need, as it makes no updates, is the other's."""
+    share = BUDGET_SHARES[stage]
+    if stage == "train" and recorded_value(project, "pretrain", "pretrain.steps") == 0:
+        share += BUDGET_SHARES["pretrain"]
+    if stage == "pretrain" and settings.train.method == "kmeans":
+        share += BUDGET_SHARES["train"]
+    return share
 
 
 def parse_duration(text: str) -> float:

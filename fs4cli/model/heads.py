@@ -1,6 +1,6 @@
-"""Projection head and prototype head.
+"""Projection head, prototype head and centroid head.
 
-In: features, per pixel or per cell. Out: unit embeddings, and their cosine similarities to prototypes.
+In: features, per pixel or per cell. Out: unit embeddings, and their cosine similarities to prototypes or centroids.
 """
 
 import torch
@@ -39,3 +39,37 @@ class PrototypeHead(nn.Module):
 
     def forward(self, embedding: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         return embedding @ F.normalize(self.prototypes.float(), dim=1).T
+
+
+class CentroidHead(nn.Module):
+    """Cosine similarity of dense features to centroids that k-means found, as logits; nothing in it is trained.
+
+    Args:
+        channels: Width of the features.
+        clusters: How many centroids.
+        temperature: By which similarities are divided.
+    """
+
+    centroids: Tensor
+
+    def __init__(self, channels: int, clusters: int, *, temperature: float = 0.1):
+        super().__init__()
+        self.temperature = temperature
+        self.register_buffer("centroids", torch.zeros(clusters, channels))
+
+    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+        return compare_with_centroids(features, self.centroids, temperature=self.temperature)
+
+
+def compare_with_centroids(
+    features: Float[Tensor, "b c h w"], centroids: Float[Tensor, "k c"], *, temperature: float = 0.1
+) -> Float[Tensor, "b k h w"]:
+    """Logits of each pixel: cosines divided by the temperature.
+
+    Args:
+        features: Of any length.
+        centroids: Of any length.
+        temperature: Above 0.
+    """
+    directions = F.normalize(features.float(), dim=1)
+    return torch.einsum("bchw,kc->bkhw", directions, F.normalize(centroids.float(), dim=1)) / temperature

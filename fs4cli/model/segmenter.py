@@ -22,6 +22,7 @@ from fs4cli.files import write_bytes, write_json
 from fs4cli.model.context_embedding import ContextAwareEmbedding
 from fs4cli.model.cues import COLOUR_CUES, TEXTURE_CUES, find_cues
 from fs4cli.model.extraction import STRIDE
+from fs4cli.model.heads import CentroidHead
 from fs4cli.model.network import DenseNetwork, build_network
 
 FORMAT = 1
@@ -44,6 +45,7 @@ class ModelCard:
         short_side: Short side of images, in pixels, at which it was trained and likes to look.
         context: Whether pixels are embedded with their neighbours (CAE).
         place: Whether it is told where in its image a pixel lies.
+        nearest: Whether a pixel's class is the nearest of some centroids of dense features, as in the baselines.
         from_scratch: Whether it started from random weights.
         summary: Of the training: images, steps, health.
         versions: Of fs4 and of what it was trained with.
@@ -56,6 +58,7 @@ class ModelCard:
     short_side: int
     context: bool = True
     place: bool = False
+    nearest: bool = False
     from_scratch: bool = True
     summary: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -89,6 +92,8 @@ class Segmenter(nn.Module):
         context: Whether to embed pixels with their neighbours.
         place: Whether to tell it where in its image a pixel lies: for images in which that means something. Views of a
             part of an image, as in training, do not show it.
+        nearest: Whether the head compares the network's dense features with centroids (`CentroidHead`), and no cue,
+            context or place is asked for: the baselines.
         cue_mean: Of each cue over the project's pixels.
         cue_std: Of the same.
     """
@@ -104,6 +109,7 @@ class Segmenter(nn.Module):
         classes: int,
         context: bool,
         place: bool = False,
+        nearest: bool = False,
         cue_mean: list[float],
         cue_std: list[float],
     ):
@@ -115,6 +121,11 @@ class Segmenter(nn.Module):
         self.fuse = nn.Sequential(nn.Conv2d(width, channels, 1), nn.ReLU(), nn.Conv2d(channels, channels, 1))
         self.context = ContextAwareEmbedding(channels) if context else None
         self.head = nn.Conv2d(channels, classes, 1)
+        if nearest:
+            if context or place:
+                raise ValueError("centroids of dense features know no context and no place")
+            self.fuse, self.head = nn.Sequential(), CentroidHead(channels, classes)
+        self.nearest = nearest
         self.register_buffer("cue_mean", torch.tensor(cue_mean).view(1, cues, 1, 1))
         self.register_buffer("cue_std", torch.tensor([max(value, 1e-3) for value in cue_std]).view(1, cues, 1, 1))
 
@@ -126,6 +137,8 @@ class Segmenter(nn.Module):
             places: Of each pixel at stride 4 in its whole image, as (x, y) in [0, 1]; of whole images if left out.
         """
         features = self.network(images)
+        if self.nearest:
+            return Embedded(features, torch.ones_like(features[:, 0]), self.head(features), None)
         cues = ((find_cues(images, STRIDE) - self.cue_mean) / self.cue_std).clamp(-5, 5)
         parts = [features, cues.to(features.dtype)]
         if self.place:
@@ -185,6 +198,7 @@ def build_segmenter(card: ModelCard) -> Segmenter:
         classes=len(card.classes),
         context=card.context,
         place=card.place,
+        nearest=card.nearest,
         cue_mean=[0.0] * cues,
         cue_std=[1.0] * cues,
     )

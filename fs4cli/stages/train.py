@@ -8,11 +8,12 @@ Follows: FS^4's abstract: a "bootstrapped training scheme" of pixel clustering a
 Ours: what a round is, docs/method.md section 3.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,6 +47,8 @@ from fs4cli.training.assignment import (
 )
 from fs4cli.training.checkpoint import CheckpointFolder
 from fs4cli.training.fit import FitResult, fit
+from fs4cli.training.picie import Picie, PicieOptions
+from fs4cli.training.picie_rounds import Division, find_round, settle_centroids, train_in_rounds
 from fs4cli.training.schedule import build_optimizer, learning_rate_at
 from fs4cli.training.segmentation import Segmentation, SegmentationOptions
 
@@ -81,6 +84,18 @@ class TrainResult:
     is_new: bool
 
 
+@dataclass(frozen=True)
+class _Trained:
+    """A finished segmenter, the updates that made it, and how it divides the images."""
+
+    segmenter: Segmenter
+    result: FitResult
+    division: Division
+
+
+_NOTHING = FitResult(0, 0.0, 0.0, {}, 1)
+
+
 @dataclass
 class _Bench:
     """What all rounds share."""
@@ -107,34 +122,104 @@ def run_train(project: Project, settings: Settings, *, progress: Progress, fresh
         progress.say("train: done already")
         return TrainResult(model=project.model, is_new=False, **_shown(opened.record.summary))
     bench = _set_up(project, opened.settings, progress)
+    if opened.settings.train.method == "fs4":
+        opened, trained = _train_fs4(project, opened, bench, settings.budget)
+    else:
+        opened, trained = _train_baseline(project, opened, bench, settings.budget)
+    summary = {
+        "steps": trained.result.step,
+        "images": len(bench.cache),
+        "classes": opened.settings.classes,
+        "rounds": opened.settings.train.rounds,
+        "health": trained.division.health.as_dict(),
+        "shares": [round(float(share), 4) for share in trained.division.shares],
+    }
+    card = _describe(bench, trained.segmenter, summary)
+    save_model(project.model, trained.segmenter, card)
+    timing = {
+        "seconds": round(trained.result.seconds, 1),
+        "images_per_second": round(trained.result.images_per_second, 1),
+        "breakdown": {part: round(seconds, 2) for part, seconds in trained.result.breakdown.items()},
+    }
+    close_stage(project, opened, outputs={"model": hash_file(project.model)}, summary=summary | timing)
+    return TrainResult(model=project.model, is_new=True, **_shown(summary | timing))
+
+
+def _train_fs4(
+    project: Project, opened: OpenedStage, bench: _Bench, budget: str | None
+) -> tuple[OpenedStage, _Trained]:
     is_found = (_round(project, 1) / _GROUPING).exists()
     first = (read_assignment(_round(project, 1)) if is_found else None) or _assign_by_clustering(bench)
     objective, source = _build_objective(bench, first)
     opened = plan_budget(
         project,
         opened,
-        budget=settings.budget,
+        budget=budget,
         seconds_per_step=partial(_measure, objective, source, bench, first),
     )
     bench.settings = opened.settings
     result, last = _run_rounds(bench, objective, source, first)
-    summary = {
-        "steps": whole(opened.settings.train.steps),
-        "images": len(bench.cache),
-        "classes": opened.settings.classes,
-        "rounds": opened.settings.train.rounds,
-        "health": last.health.as_dict(),
-        "shares": [round(float(share), 4) for share in last.shares],
+    return opened, _Trained(objective.average, result, Division(last.health, last.shares))
+
+
+def _train_baseline(
+    project: Project, opened: OpenedStage, bench: _Bench, budget: str | None
+) -> tuple[OpenedStage, _Trained]:
+    """PiCIE, MDC or k-means: no pyramid, no cues, no context; the same network, images and budget."""
+    chosen = opened.settings
+    with torch.random.fork_rng():
+        torch.manual_seed(chosen.seed)
+        segmenter = _build_segmenter(bench, nearest=True)
+    result = _NOTHING
+    if chosen.train.method != "kmeans":
+        options = PicieOptions(
+            window=whole(chosen.train.window),
+            crop=whole(chosen.train.crop),
+            views=1 if chosen.train.method == "mdc" else 2,
+            is_proportional=chosen.train.method == "picie-as-released",
+        )
+        objective, source = Picie(segmenter, options).to(bench.device), _open_batches(bench)
+        opened = plan_budget(
+            project,
+            opened,
+            budget=budget,
+            seconds_per_step=partial(_measure_baseline, objective, source, bench),
+        )
+        bench.settings = opened.settings
+        parts = train_in_rounds(
+            objective,
+            source,
+            project.stage("train"),
+            rounds=chosen.train.rounds,
+            fit_until=_make_fit(bench, objective, source),
+            progress=bench.progress,
+            **_name_work(bench),
+        )
+        result = _add_up(parts)
+    division = settle_centroids(
+        segmenter,
+        bench.cache,
+        short_side=bench.short_side,
+        seed=chosen.seed,
+        device=bench.device,
+        precision=bench.precision,
+        progress=bench.progress,
+    )
+    return opened, _Trained(segmenter, result, division)
+
+
+def _measure_baseline(objective: Picie, source: BatchSource, bench: _Bench) -> float:
+    objective.set_round(find_round(objective, source, number=1, **_name_work(bench)))
+    return measure_steps(objective, source, device=bench.device, precision=bench.precision)
+
+
+def _name_work(bench: _Bench) -> dict[str, Any]:
+    return {
+        "clusters": bench.settings.classes,
+        "seed": bench.settings.seed,
+        "device": bench.device,
+        "precision": bench.precision,
     }
-    card = _describe(opened, bench, summary)
-    save_model(project.model, objective.average, card)
-    timing = {
-        "seconds": round(result.seconds, 1),
-        "images_per_second": round(result.images_per_second, 1),
-        "breakdown": {part: round(seconds, 2) for part, seconds in result.breakdown.items()},
-    }
-    close_stage(project, opened, outputs={"model": hash_file(project.model)}, summary=summary | timing)
-    return TrainResult(model=project.model, is_new=True, **_shown(summary | timing))
 
 
 def _set_up(project: Project, settings: Settings, progress: Progress) -> _Bench:
@@ -160,31 +245,13 @@ def _set_up(project: Project, settings: Settings, progress: Progress) -> _Bench:
 def _run_rounds(
     bench: _Bench, objective: Segmentation, source: BatchSource, first: Assignment
 ) -> tuple[FitResult, Assignment]:
-    train = bench.settings.train
-    steps, rounds = whole(train.steps), train.rounds
-    optimizer = build_optimizer(objective, learning_rate=train.learning_rate, weight_decay=1e-2)
+    rounds = bench.settings.train.rounds
+    fit_until = _make_fit(bench, objective, source)
     parts = []
 
     def fit_round(number: int, assignment: Assignment) -> None:
         _set_round(bench, objective, assignment)
-        result = fit(
-            objective,
-            optimizer,
-            batches=source,
-            steps=steps,
-            until=steps * number // rounds,
-            learning_rate=lambda step: learning_rate_at(step, steps, train.learning_rate),
-            device=bench.device,
-            precision=bench.precision,
-            checkpoints=CheckpointFolder(bench.project.checkpoints("train")),
-            checkpoint_every=train.checkpoint_every,
-            metrics_path=bench.project.metrics("train"),
-            progress=bench.progress,
-            name="train",
-            seed=bench.settings.seed,
-            announce=not parts,  # between the rounds of one run there is nothing to tell
-        )
-        parts.append(result)
+        parts.append(fit_until(number))
 
     current = first
     for number in range(1, rounds):
@@ -200,6 +267,36 @@ def _run_rounds(
             bench.progress.warn(f"{collapse}; training goes on with the assignment of the round before")
     fit_round(rounds, current)
     return _add_up(parts), current
+
+
+def _make_fit(bench: _Bench, objective: Segmentation | Picie, source: BatchSource) -> Callable[[int], FitResult]:
+    """What trains until the end of a round, counted from 1, however often it was stopped."""
+    train = bench.settings.train
+    steps = whole(train.steps)
+    optimizer = build_optimizer(objective, learning_rate=train.learning_rate, weight_decay=1e-2)
+    begun: list[int] = []
+
+    def fit_until(number: int) -> FitResult:
+        begun.append(number)
+        return fit(
+            objective,
+            optimizer,
+            batches=source,
+            steps=steps,
+            until=steps * number // train.rounds,
+            learning_rate=lambda step: learning_rate_at(step, steps, train.learning_rate),
+            device=bench.device,
+            precision=bench.precision,
+            checkpoints=CheckpointFolder(bench.project.checkpoints("train")),
+            checkpoint_every=train.checkpoint_every,
+            metrics_path=bench.project.metrics("train"),
+            progress=bench.progress,
+            name="train",
+            seed=bench.settings.seed,
+            announce=len(begun) == 1,  # between the rounds of one run there is nothing to tell
+        )
+
+    return fit_until
 
 
 def _set_round(bench: _Bench, objective: Segmentation, assignment: Assignment) -> None:
@@ -293,28 +390,38 @@ def _advance(bench: _Bench, task: Task) -> None:
 
 def _build_objective(bench: _Bench, first: Assignment) -> tuple[Segmentation, BatchSource]:
     chosen = bench.settings
-    mean, std = _measure_cues(bench)
     window, crop = whole(chosen.train.window), whole(chosen.train.crop)
     with torch.random.fork_rng():
         torch.manual_seed(chosen.seed)
-        segmenter = Segmenter(
-            load_network(bench.project.pretrained, chosen.model.backbone, chosen.model.channels),
-            channels=chosen.model.channels,
-            classes=chosen.classes,
-            context=chosen.train.context,
-            place=_knows_place(bench),
-            cue_mean=mean,
-            cue_std=std,
-        )
+        segmenter = _build_segmenter(bench, nearest=False)
         objective = Segmentation(
             segmenter,
             SegmentationOptions(window=window, crop=crop, scale=choose_scale(window, crop)),
             channels=chosen.model.channels,
             pyramid_labels=tuple(labels.shape[2] for _, labels in bench.pyramid) if chosen.train.pyramid else (),
         ).to(bench.device)
-    side = bench.cache.short_side
-    source = BatchSource(bench.cache, batch_size=whole(chosen.train.batch_size), window=(side, side), seed=chosen.seed)
-    return objective, source
+    return objective, _open_batches(bench)
+
+
+def _build_segmenter(bench: _Bench, *, nearest: bool) -> Segmenter:
+    """On the pretrained network; with the centroids of a baseline as its head, or with all that fs4 has."""
+    chosen = bench.settings
+    mean, std = _measure_cues(bench)
+    return Segmenter(
+        load_network(bench.project.pretrained, chosen.model.backbone, chosen.model.channels),
+        channels=chosen.model.channels,
+        classes=chosen.classes,
+        context=chosen.train.context and not nearest,
+        place=not nearest and _knows_place(bench),
+        nearest=nearest,
+        cue_mean=mean,
+        cue_std=std,
+    )
+
+
+def _open_batches(bench: _Bench) -> BatchSource:
+    side, chosen = bench.cache.short_side, bench.settings
+    return BatchSource(bench.cache, batch_size=whole(chosen.train.batch_size), window=(side, side), seed=chosen.seed)
 
 
 def _knows_place(bench: _Bench) -> bool:
@@ -344,7 +451,7 @@ def _measure(objective: Segmentation, source: BatchSource, bench: _Bench, first:
     return measure_steps(objective, source, device=bench.device, precision=bench.precision)
 
 
-def _describe(opened: OpenedStage, bench: _Bench, summary: dict) -> ModelCard:
+def _describe(bench: _Bench, segmenter: Segmenter, summary: dict) -> ModelCard:
     classes = bench.settings.classes
     palette = make_palette(classes)
     return ModelCard(
@@ -352,9 +459,11 @@ def _describe(opened: OpenedStage, bench: _Bench, summary: dict) -> ModelCard:
         channels=bench.settings.model.channels,
         classes=tuple(f"class-{number}" for number in range(classes)),
         palette=tuple((int(red), int(green), int(blue)) for red, green, blue in palette),
-        short_side=_look_larger(bench.settings, bench.cache, PREDICT_AT),
-        context=bench.settings.train.context,
-        place=_knows_place(bench),
+        # a baseline is looked at as its centroids were found
+        short_side=bench.short_side if segmenter.nearest else _look_larger(bench.settings, bench.cache, PREDICT_AT),
+        context=segmenter.context is not None,
+        place=segmenter.place,
+        nearest=segmenter.nearest,
         from_scratch=recorded_value(bench.project, "pretrain", "pretrain.weights") is None,
         summary={**summary, "seed": bench.settings.seed},
         versions={"fs4cli": version("fs4cli"), "torch": version("torch")},

@@ -62,6 +62,7 @@ def _another(key: str, value: Any) -> Any:
         "ingest.pattern": "*.png",
         "pretrain.weights": "weights.safetensors",
         "train.grouping": "cues",
+        "train.method": "mdc",
     }
     if key in special:
         return special[key]

@@ -29,7 +29,8 @@ OWN = {
     " pretrain.batch_size pretrain.window pretrain.crop pretrain.learning_rate",
     "cluster": "classes preset seed model.backbone model.channels cluster.grids cluster.clusters cluster.balanced",
     "train": "classes preset seed precision model.backbone model.channels train.steps train.batch_size train.window"
-    " train.crop train.learning_rate train.pyramid train.context train.grouping train.refine train.rounds",
+    " train.crop train.learning_rate train.method train.pyramid train.context train.grouping"
+    " train.refine train.rounds",
     "predict": "precision predict.size predict.flip predict.refine",
     "evaluate": "predict.size predict.flip predict.refine evaluate.void",
 }
@@ -84,6 +85,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "train.learning_rate": _RATE,
     "train.pyramid": st.booleans(),
     "train.context": st.booleans(),
+    "train.method": st.sampled_from(["fs4", "picie", "picie-as-released", "mdc", "kmeans"]),
     "train.grouping": st.sampled_from(["auto", "cues", "features"]),
     "train.refine": st.booleans(),
     "train.rounds": st.integers(1, 20),
