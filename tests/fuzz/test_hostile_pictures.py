@@ -68,8 +68,7 @@ def test_any_bytes_are_a_picture_or_a_reason(data, short_side):
 
 @fuzz
 @given(harmed(PICTURES))
-def test_any_file_is_a_picture_or_a_reason(tmp_path_factory, data):
-    home = tmp_path_factory.getbasetemp()
+def test_any_file_is_a_picture_or_a_reason(home, data):
     path = home / "picture"
     path.write_bytes(data)
     attempt("image file", home / "nothing", lambda: read_image(path, max_pixels=_LIMIT))
@@ -78,8 +77,7 @@ def test_any_file_is_a_picture_or_a_reason(tmp_path_factory, data):
 
 @fuzz
 @given(harmed(MASKS))
-def test_any_bytes_are_a_mask_or_a_reason(tmp_path_factory, data):
-    home = tmp_path_factory.getbasetemp()
+def test_any_bytes_are_a_mask_or_a_reason(home, data):
     path = home / "mask.png"
     path.write_bytes(data)
     attempt("mask", home / "nothing", lambda: read_mask(path, max_pixels=_LIMIT))

@@ -127,8 +127,7 @@ def _show_status(project: Project) -> None:
 
 @fuzz
 @given(st.lists(st.one_of(tampered(json.loads(entry_line(ENTRY))).map(json.dumps), WORDS), max_size=3), st.booleans())
-def test_any_index_is_read_or_refused(tmp_path_factory, lines, is_cut):
-    home = tmp_path_factory.getbasetemp()
+def test_any_index_is_read_or_refused(home, lines, is_cut):
     path = home / "index.jsonl"
     path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass") + (b"" if is_cut else b"\n"))
     attempt("index", home / "nothing", lambda: [entry.place for entry in read_index(path)])
@@ -137,8 +136,8 @@ def test_any_index_is_read_or_refused(tmp_path_factory, lines, is_cut):
 
 @fuzz
 @given(st.lists(tampered(asdict(PREDICTION)), min_size=1, max_size=3))
-def test_any_list_of_predictions_is_read_or_refused_and_leads_nowhere_else(tmp_path_factory, rows):
-    home = tmp_path_factory.getbasetemp() / "masks"
+def test_any_list_of_predictions_is_read_or_refused_and_leads_nowhere_else(home, rows):
+    home = home / "masks"
     home.mkdir(exist_ok=True)
     (home / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     file = FoundFile("/photos", "a.jpg", 99, 12345)
@@ -196,8 +195,7 @@ CARD = ModelCard("resnet10t", 8, ("sky", "sea"), ((0, 0, 0), (9, 9, 9)), 64, ver
 
 @fuzz
 @given(st.one_of(tampered(asdict(CARD)).map(json.dumps), harmed([json.dumps(asdict(CARD)).encode()])), st.booleans())
-def test_any_model_file_has_a_card_or_is_refused(tmp_path_factory, card, is_harmed):
-    home = tmp_path_factory.getbasetemp()
+def test_any_model_file_has_a_card_or_is_refused(home, card, is_harmed):
     text = card if isinstance(card, str) else card.decode("latin-1")
     header = json.dumps({"__metadata__": {"fs4_card": text}}).encode()
     data = struct.pack("<Q", len(header)) + header

@@ -72,8 +72,7 @@ def _load(**layers: object) -> None:
 
 @fuzz
 @given(TEXTS)
-def test_any_settings_file_is_read_or_refused(tmp_path_factory, data):
-    home = tmp_path_factory.getbasetemp()
+def test_any_settings_file_is_read_or_refused(home, data):
     path = home / "fs4.yaml"
     path.write_bytes(data)
     attempt("fs4.yaml", home / "nothing", lambda: _load(path=path))
@@ -114,8 +113,7 @@ CLASSES = st.one_of(
 
 @fuzz
 @given(CLASSES)
-def test_any_class_table_is_read_or_refused(tmp_path_factory, text):
-    home = tmp_path_factory.getbasetemp()
+def test_any_class_table_is_read_or_refused(home, text):
     path = home / "classes.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
 
