@@ -61,7 +61,10 @@ def main() -> None:
             pyramid_labels=(20, 20, 20),
         )
         segmentation.set_round(
-            assignment.label_maps, torch.from_numpy(assignment.shares).float(), guide(assignment, pyramid)
+            assignment.label_maps,
+            torch.from_numpy(assignment.shares).float(),
+            torch.from_numpy(assignment.sureness).float(),
+            guide(assignment, pyramid),
         )
         bare = network().to(device, memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
         views = torch.rand(2 * options.batch, 3, options.crop, options.crop, device=device)

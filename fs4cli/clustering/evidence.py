@@ -24,6 +24,18 @@ TEXTURE_SOFTENING = (1.0, 2.0)
 CONTRAST_FLOOR = 16.0
 """Variance of L that is noise: four units of L."""
 
+GRAIN_AXES = 4
+"""Cues of the grain: how much lightness changes along and across the grain, at two scales."""
+
+TAIL_SOFTENING = 1.0
+"""How far the third moment is averaged, in cells."""
+
+PATTERN_UNIT = 8.0
+"""Units of L that count as one, in third moments and in lines."""
+
+LINES_BRIGHT = 1.15
+"""By how much the bright lines of all images must vary more than the dark ones for them to be looked for instead."""
+
 PLACE_UNIT = 0.25
 """Share of the height or width that counts as one; the clusters hardly depend on it, their metric is fitted."""
 
@@ -33,8 +45,12 @@ PLACE_MATTERS = 0.1
 PLACE_LEADS = 0.3
 """The same share, from which on the place stands for texture: contrast then marks borders more than materials."""
 
+_GRAIN = slice(9, 9 + GRAIN_AXES)
+_TAIL = 9 + GRAIN_AXES
+_LINES = _TAIL + 1
+
 COLOUR_AXES = 3 * len(COLOUR_SOFTENING)
-TEXTURE_AXES = 3 * len(TEXTURE_SOFTENING)
+TEXTURE_AXES = 3 * len(TEXTURE_SOFTENING) + GRAIN_AXES + 2
 
 _COLOUR = tuple(range(3))
 _SOFT_COLOUR = tuple(range(COLOUR_AXES))
@@ -54,38 +70,75 @@ EVIDENCE = {
 }
 """Axes of `describe_pixels`, in the order in which they are believed; those with the place only where it matters."""
 
+GREY_CHROMA = 2.0
+"""Spread of a and of b, in units of Lab, below which images are called grey."""
+
 FEWEST_IMAGES = 8
 """Below, nothing is concluded about places."""
 
 
-def list_evidence(place: float) -> dict[str, tuple[int, ...]]:
+def list_evidence(place: float, *, is_grey: bool) -> dict[str, tuple[int, ...]]:
     """What groupings may be made from: parts of `EVIDENCE`, in its order.
 
     Args:
         place: From `measure_place`.
+        is_grey: From `are_images_grey`; only then may texture stand without colour.
     """
     if place > PLACE_LEADS:
         return {_PLACED: EVIDENCE[_PLACED]}
-    return {name: axes for name, axes in EVIDENCE.items() if place > PLACE_MATTERS or axes[-1] not in _PLACE}
+    evidence = {name: axes for name, axes in EVIDENCE.items() if place > PLACE_MATTERS or axes[-1] not in _PLACE}
+    if not is_grey:
+        del evidence["texture"]
+    return evidence
 
 
-def describe_pixels(cues: Float32[np.ndarray, "h w c"], *, with_place: bool) -> Float32[np.ndarray, "h w d"]:
-    """Colour at three scales, log contrast at two times three, and the place if asked for.
+def describe_pixels(
+    cues: Float32[np.ndarray, "h w c"], *, with_place: bool, bright_lines: bool = False
+) -> Float32[np.ndarray, "h w d"]:
+    """Colour at three scales; log contrast at two times three, log grain, third moment, lines; the place if asked for.
 
     Args:
-        cues: Of `fs4cli.model.cues`: L, a, b, then mean and standard deviation of L at three scales, in Lab units.
+        cues: Of `fs4cli.model.cues`, in Lab units: L, a, b; mean and standard deviation of L at three scales; four of
+            the grain; the third moment; dark lines and bright lines.
         with_place: Append row and column, as shares of the height and width.
+        bright_lines: Look for bright lines, not for dark ones.
     """
     height, width = cues.shape[:2]
     colour = cues[..., :3] / np.array(LAB_UNITS, dtype=np.float32)
     variance = cues[..., 4:9:2] ** 2
+    grain, tail = cues[..., _GRAIN] ** 2, cues[..., _TAIL : _TAIL + 1]
+    line = cues[..., _LINES + bright_lines][..., None]
     parts = [_soften(colour, sigma) for sigma in COLOUR_SOFTENING]
     parts += [0.5 * np.log(_soften(variance, sigma) + CONTRAST_FLOOR) for sigma in TEXTURE_SOFTENING]
+    parts += [0.5 * np.log(grain + CONTRAST_FLOOR), _soften(tail, TAIL_SOFTENING) / PATTERN_UNIT, line / PATTERN_UNIT]
     if with_place:
         rows = (np.arange(height) + 0.5) / height / PLACE_UNIT
         columns = (np.arange(width) + 0.5) / width / PLACE_UNIT
         parts.append(np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=2))
     return np.concatenate(parts, axis=2).astype(np.float32)
+
+
+def are_images_grey(images: Sequence[Float32[np.ndarray, "_ _ c"]]) -> bool:
+    """Whether colour tells nothing but lightness: a and b hardly differ anywhere.
+
+    Args:
+        images: Cues of whole images.
+    """
+    chroma = np.concatenate([cues[..., 1:3].reshape(-1, 2) for cues in images])
+    return float(chroma.std(0).max()) < GREY_CHROMA
+
+
+def are_lines_bright(images: Sequence[Float32[np.ndarray, "_ _ c"]]) -> bool:
+    """Whether thin things are brighter than what is beside them, all images taken together.
+
+    Args:
+        images: Cues of whole images.
+    """
+    dark, bright = (
+        sum(float(((cues[..., axis] - cues[..., axis].mean()) ** 2).mean()) for cues in images)
+        for axis in (_LINES, _LINES + 1)
+    )
+    return bright > LINES_BRIGHT**2 * dark
 
 
 def measure_place(images: Sequence[Float32[np.ndarray, "_ _ c"]], *, grid: int = 16) -> float:

@@ -17,6 +17,8 @@ from fs4cli.clustering.evidence import (
     COLOUR_AXES,
     PLACE_MATTERS,
     TEXTURE_AXES,
+    are_images_grey,
+    are_lines_bright,
     describe_pixels,
     list_evidence,
     measure_place,
@@ -40,7 +42,7 @@ class PixelMaps:
 
     Args:
         features: Learned features; of width 0 if there are none.
-        cues: Of `fs4cli.model.cues`, in Lab units: L, a, b, then mean and contrast of L at three scales.
+        cues: Of `fs4cli.model.cues`, in Lab units, as `describe_pixels` reads them.
     """
 
     features: Float32[np.ndarray, "h w d"]
@@ -71,19 +73,22 @@ class PixelClusters:
     Args:
         grouping: The clusters, in some of the axes of `describe_pixels` and, after them, of `feature_axes`.
         with_place: Whether the place of a pixel in its image is among the axes.
+        bright_lines: Whether lines that are looked for are bright ones.
         feature_axes: Of learned features; None if the grouping knows nothing of them.
         summary: What was found out from the images; goes into JSON.
     """
 
     grouping: Grouping
     with_place: bool
+    bright_lines: bool = False
     feature_axes: FeatureAxes | None = None
     summary: dict = field(default_factory=dict)
 
     def assign(self, maps: PixelMaps) -> Float32[np.ndarray, "h w k"]:
         """The share of each pixel in each cluster; each pixel's sum to 1."""
         height, width = maps.cues.shape[:2]
-        vectors = describe_pixels(maps.cues, with_place=self.with_place).reshape(height * width, -1)
+        described = describe_pixels(maps.cues, with_place=self.with_place, bright_lines=self.bright_lines)
+        vectors = described.reshape(height * width, -1)
         if self.feature_axes is not None:
             features = self.feature_axes.project(maps.features.reshape(height * width, -1))
             vectors = np.concatenate([vectors, features], axis=1)
@@ -105,11 +110,20 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     Raises:
         ValueError: There are fewer pixels than classes.
     """
-    sample, features, place = _sample(images, -(-max(VECTORS, 200 * classes) // number), seed)
+    chosen, features, cues = _sample(images, -(-max(VECTORS, 200 * classes) // number), seed)
+    place, bright_lines = measure_place(cues), are_lines_bright(cues)
+    sample = np.concatenate(
+        [
+            describe_pixels(one, with_place=True, bright_lines=bright_lines).reshape(one.shape[0] * one.shape[1], -1)[
+                ids
+            ]
+            for one, ids in zip(cues, chosen, strict=True)
+        ]
+    )
     with_place = place > PLACE_MATTERS
     if not with_place:
         sample = np.ascontiguousarray(sample[:, :-2])
-    grouping, gains = choose_grouping(sample, classes, list_evidence(place), seed=seed)
+    grouping, gains = choose_grouping(sample, classes, list_evidence(place, is_grey=are_images_grey(cues)), seed=seed)
     feature_axes = _find_axes(features) if features.shape[1] >= max(FEATURE_COUNTS) else None
     rows = sample
     if feature_axes is not None:
@@ -123,12 +137,14 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     return PixelClusters(
         grouping,
         with_place,
+        bright_lines,
         feature_axes,
         {
             "images": number,
             "vectors": len(sample),
             "place_foretells": round(place, 3),
             "with_place": with_place,
+            "bright_lines": bright_lines,
             "chosen": grouping.name,
             "gains": {name: round(gain, 4) for name, gain in gains.items()},
             "shares": [round(share / len(ids), 4) for share in np.bincount(ids, minlength=classes).tolist()],
@@ -151,17 +167,16 @@ def _find_axes(features: Float32[np.ndarray, "n c"]) -> FeatureAxes:
 
 def _sample(
     images: Iterable[PixelMaps], count: int, seed: int
-) -> tuple[Float32[np.ndarray, "n d"], Float32[np.ndarray, "n c"], float]:
-    """Plain evidence, place included, and learned features of `count` pixels of each image; what places foretell."""
+) -> tuple[list[Int64[np.ndarray, " _"]], Float32[np.ndarray, "n d"], list[Float32[np.ndarray, "_ _ c"]]]:
+    """Up to `count` pixels of each image: which, their learned features, and the cues of all pixels."""
     random = np.random.default_rng([seed, 31])
-    rows, features, cues = [], [], []
+    pixels, features, cues = [], [], []
     for maps in images:
         height, width = maps.cues.shape[:2]
-        chosen = random.permutation(height * width)[:count]
-        rows.append(describe_pixels(maps.cues, with_place=True).reshape(height * width, -1)[chosen])
-        features.append(maps.features.reshape(height * width, -1)[chosen])
+        pixels.append(random.permutation(height * width)[:count])
+        features.append(maps.features.reshape(height * width, -1)[pixels[-1]])
         cues.append(maps.cues)
-    return np.concatenate(rows), np.concatenate(features), measure_place(cues)
+    return pixels, np.concatenate(features), cues
 
 
 def _explain(sample: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"]) -> dict[str, float]:

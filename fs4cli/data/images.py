@@ -167,7 +167,9 @@ def _load(picture: ImageFile.ImageFile, *, max_pixels: int, short_side: int | No
     mode, format = picture.mode, picture.format or ""
     if short_side is not None and format in ("JPEG", "MPO"):
         shrunk = shrink_size((height, width), short_side)
-        picture.draft(None, (shrunk[1], shrunk[0]))  # decodes at 1/2, 1/4 or 1/8, never below the size asked for
+        # Decodes at 1/2, 1/4 or 1/8, never below the size asked for: twice what is wanted, so that the last halving is
+        # done as in prediction, which reads whole images. A decoder's own half is sharper, and texture is a cue.
+        picture.draft(None, (2 * shrunk[1], 2 * shrunk[0]))
     picture.load()
     if format == "TIFF":
         width, height = picture.size  # Pillow has turned it already

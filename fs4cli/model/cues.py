@@ -1,4 +1,4 @@
-"""Cues that need no learning: colour, and the local mean and contrast of lightness at several scales.
+"""Cues that need no learning: colour, the local mean and contrast of lightness, its grain and its lines.
 
 In: images in [0, 1]. Out: a map of cues at a stride, next to the learned features. Measured (docs/method.md section 4):
 on some domains they tell classes apart better than anything learned from a few hundred images, so they are never
@@ -15,6 +15,21 @@ SIGMAS = (1.0, 2.0, 4.0)
 
 COLOUR_CUES = 3
 TEXTURE_CUES = 2 * len(SIGMAS)
+
+GRAIN_SIGMAS = (1.0, 2.0)
+"""Scales at which slopes are taken for the grain, in pixels."""
+
+GRAIN_REACH = 2.0
+"""How far slopes are averaged before their main direction is asked for: a standard deviation, in cells."""
+
+LINE_SIGMA = 2.0
+"""Scale at which lines are looked for, in pixels: about half the width of those found best."""
+
+TAIL_SIGMA = 3.0
+"""Scale at which lightness is asked whether it has more bright or more dark specks, in pixels."""
+
+GRAIN_CUES = 2 * len(GRAIN_SIGMAS)
+PATTERN_CUES = GRAIN_CUES + 3
 
 
 def find_lab(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
@@ -58,13 +73,61 @@ def find_cues(images: Float[Tensor, "b 3 H W"], stride: int) -> Float[Tensor, "b
     return F.avg_pool2d(torch.cat(rows, 1), stride)
 
 
+def find_patterns(images: Float[Tensor, "b 3 H W"], stride: int) -> Float[Tensor, "b c h w"]:
+    """Cues of how lightness changes from pixel to pixel, averaged over each `stride` x `stride` square.
+
+    None of them knows a direction: an image that is turned by a quarter has the same cues, turned.
+
+    Args:
+        images: In [0, 1]; height and width are multiples of `stride`.
+        stride: Pixels of the image per cue.
+
+    Returns:
+        In units of L: the root of the structure tensor's larger and smaller eigenvalue at each of `GRAIN_SIGMAS`, so
+        that stripes differ from checks; the root of the third moment, above 0 where bright specks lie on dark ground;
+        and the larger and smaller eigenvalue of the Hessian, the first far above 0 on dark lines and pits, the second
+        far below 0 on bright ones.
+
+    Ours: the selection; each is a classic of texture analysis (Bigun and Granlund, 1987; Frangi et al., 1998).
+    """
+    lightness = find_lab(images)[:, :1]
+    rows = []
+    for sigma in GRAIN_SIGMAS:
+        down, right = _slopes(_blur(lightness, sigma))
+        tensor = F.avg_pool2d(torch.cat([down * down, right * right, down * right], 1) * sigma**2, stride)
+        larger, smaller = _eigenvalues(*_blur(tensor, GRAIN_REACH).split(1, 1))
+        rows += [(2 * larger).clamp(min=0).sqrt(), (2 * smaller).clamp(min=0).sqrt()]
+    third = _blur((lightness - _blur(lightness, TAIL_SIGMA)) ** 3, TAIL_SIGMA)
+    rows.append(F.avg_pool2d(third.sign() * third.abs() ** (1 / 3), stride))
+    down, right = _slopes(_blur(lightness, LINE_SIGMA))
+    (down_down, down_right), (_, right_right) = _slopes(down), _slopes(right)
+    curves = torch.cat(_eigenvalues(down_down, right_right, down_right), 1) * LINE_SIGMA**2
+    rows.append(F.avg_pool2d(curves, stride))
+    return torch.cat(rows, 1)
+
+
+def _slopes(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Differences of neighbours on both sides, down and to the right."""
+    padded = F.pad(values, (1, 1, 1, 1), mode="replicate")
+    down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
+    right = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
+    return down, right
+
+
+def _eigenvalues(first: Tensor, second: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
+    """The larger and the smaller, of symmetric 2 x 2 matrices."""
+    middle = (first + second) / 2
+    reach = (((first - second) / 2) ** 2 + mixed**2).sqrt()
+    return middle + reach, middle - reach
+
+
 def _root(value: Tensor) -> Tensor:
     return torch.where(value > 0.008856, value.clamp(min=0.008856) ** (1 / 3), 7.787 * value + 16 / 116)
 
 
 def _blur(images: Tensor, sigma: float) -> Tensor:
     radius = max(1, int(3 * sigma + 0.5))
-    radius = min(radius, min(images.shape[2:]) - 1)
+    radius = min(radius, min(images.shape[2:]) - 1)  # 0 for a map of one cell: it stays as it is
     offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
     kernel = (kernel / kernel.sum()).view(1, 1, -1)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from fs4cli.model.cues import find_cues
+from fs4cli.model.cues import find_cues, find_patterns
 from fs4cli.model.device import Precision, autocast
 
 MULTIPLE = 32
@@ -40,7 +40,7 @@ class DenseMaps:
     Args:
         position: Of the image in the sequence.
         features: Dense features.
-        cues: Of `fs4cli.model.cues`.
+        cues: Of `fs4cli.model.cues`: those of `find_cues`, then those of `find_patterns`.
         pixels: The shrunk image averaged over each stride, in [0, 1].
     """
 
@@ -100,7 +100,8 @@ def extract_maps(
             with autocast(device, precision):
                 features = network(together)
             rows = features.float().permute(0, 2, 3, 1).cpu().numpy()
-            cues = find_cues(together, STRIDE).permute(0, 2, 3, 1).cpu().numpy()
+            found = torch.cat([find_cues(together, STRIDE), find_patterns(together, STRIDE)], 1)
+            cues = found.permute(0, 2, 3, 1).cpu().numpy()
             small = F.avg_pool2d(together, STRIDE).permute(0, 2, 3, 1).cpu().numpy()
         for offset in range(len(group)):
             yield DenseMaps(positions[start + offset], rows[offset], cues[offset], small[offset])

@@ -12,6 +12,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+SHARPNESS = 0.4
+"""Difference of colour, as a share of the local mean difference, at which a neighbour counts for little: at 1, a line
+two pixels wide is averaged away by what lies beside it."""
+
 _REACH = 4
 _STEPS = tuple(
     (row * dilation, column * dilation)
@@ -26,7 +30,7 @@ def refine_probabilities(
     probabilities: Float[Tensor, "b k h w"],
     images: Float[Tensor, "b 3 h w"],
     *,
-    iterations: int = 6,
+    iterations: int = 3,
     keep: float = 0.4,
 ) -> Float[Tensor, "b k h w"]:
     """Average probabilities over neighbours of like colour, again and again.
@@ -62,7 +66,7 @@ def _weigh_neighbours(images: Tensor) -> Tensor:
     counted = torch.cat([_look(inside, *step) for step in _STEPS], 1)
     # contrast is local: a faint edge in a flat region counts as much as a strong one in texture
     mean = (differences * counted).sum(1, keepdim=True) / counted.sum(1, keepdim=True)
-    logits = -((differences / (mean + 0.01)) ** 2)
+    logits = -((differences / (SHARPNESS * (mean + 0.01))) ** 2)
     return torch.softmax(logits.masked_fill(counted == 0, -1e4), dim=1)
 
 

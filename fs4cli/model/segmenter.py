@@ -25,6 +25,9 @@ from fs4cli.model.extraction import STRIDE
 from fs4cli.model.heads import CentroidHead
 from fs4cli.model.network import DenseNetwork, build_network
 
+KNOWN_CUES = COLOUR_CUES + TEXTURE_CUES
+"""What a segmenter is told of colour and texture; the rest it learns from the classes that came of it."""
+
 FORMAT = 1
 """Grows when an older fs4 could not read the model any more."""
 
@@ -115,9 +118,8 @@ class Segmenter(nn.Module):
     ):
         super().__init__()
         self.network = network
-        cues = COLOUR_CUES + TEXTURE_CUES
         self.place = place
-        width = channels + cues + (2 if place else 0)
+        width = channels + KNOWN_CUES + (2 if place else 0)
         self.fuse = nn.Sequential(nn.Conv2d(width, channels, 1), nn.ReLU(), nn.Conv2d(channels, channels, 1))
         self.context = ContextAwareEmbedding(channels) if context else None
         self.head = nn.Conv2d(channels, classes, 1)
@@ -126,8 +128,8 @@ class Segmenter(nn.Module):
                 raise ValueError("centroids of dense features know no context and no place")
             self.fuse, self.head = nn.Sequential(), CentroidHead(channels, classes)
         self.nearest = nearest
-        self.register_buffer("cue_mean", torch.tensor(cue_mean).view(1, cues, 1, 1))
-        self.register_buffer("cue_std", torch.tensor([max(value, 1e-3) for value in cue_std]).view(1, cues, 1, 1))
+        self.register_buffer("cue_mean", torch.tensor(cue_mean).view(1, KNOWN_CUES, 1, 1))
+        self.register_buffer("cue_std", torch.tensor([max(value, 1e-3) for value in cue_std]).view(1, KNOWN_CUES, 1, 1))
 
     def embed(self, images: Float[Tensor, "b 3 H W"], places: Float[Tensor, "_ h w 2"] | None = None) -> Embedded:
         """All that the losses need; maps at stride 4.
@@ -191,7 +193,6 @@ def locate_whole(size: tuple[int, int], *, device: torch.device, is_mirrored: bo
 def build_segmenter(card: ModelCard) -> Segmenter:
     """A segmenter of that description with random weights, from torch's current random state."""
     network = build_network(card.backbone, card.channels, mean=[0.5] * 3, std=[0.25] * 3)
-    cues = COLOUR_CUES + TEXTURE_CUES
     return Segmenter(
         network,
         channels=card.channels,
@@ -199,8 +200,8 @@ def build_segmenter(card: ModelCard) -> Segmenter:
         context=card.context,
         place=card.place,
         nearest=card.nearest,
-        cue_mean=[0.0] * cues,
-        cue_std=[1.0] * cues,
+        cue_mean=[0.0] * KNOWN_CUES,
+        cue_std=[1.0] * KNOWN_CUES,
     )
 
 

@@ -33,7 +33,7 @@ from fs4cli.files import hash_file, read_json, write_json
 from fs4cli.model.device import Precision, choose_device, choose_precision
 from fs4cli.model.extraction import DenseMaps, extract_maps
 from fs4cli.model.network import load_network
-from fs4cli.model.segmenter import ModelCard, Segmenter, save_model
+from fs4cli.model.segmenter import KNOWN_CUES, ModelCard, Segmenter, save_model
 from fs4cli.planning import OpenedStage, close_stage, measure_steps, open_stage, plan_budget, recorded_value, whole
 from fs4cli.progress import Progress, Task
 from fs4cli.project.project import Project
@@ -301,7 +301,8 @@ def _make_fit(bench: _Bench, objective: Segmentation | Picie, source: BatchSourc
 
 def _set_round(bench: _Bench, objective: Segmentation, assignment: Assignment) -> None:
     guidance = guide(assignment, bench.pyramid) if bench.settings.train.pyramid else []
-    objective.set_round(assignment.label_maps, torch.from_numpy(assignment.shares).float(), guidance)
+    shares, sureness = (torch.from_numpy(values).float() for values in (assignment.shares, assignment.sureness))
+    objective.set_round(assignment.label_maps, shares, sureness, guidance)
 
 
 def _add_up(parts: list[FitResult]) -> FitResult:
@@ -432,7 +433,7 @@ def _knows_place(bench: _Bench) -> bool:
 def _measure_cues(bench: _Bench) -> tuple[list[float], list[float]]:
     positions = np.linspace(0, len(bench.cache) - 1, min(len(bench.cache), 60)).astype(int).tolist()
     rows = [
-        maps.cues.reshape(-1, maps.cues.shape[2])[::7]
+        maps.cues.reshape(-1, maps.cues.shape[2])[::7, :KNOWN_CUES]
         for maps in extract_maps(
             lambda images: images[:, :, ::4, ::4],
             bench.cache,

@@ -35,12 +35,14 @@ class Assignment:
     Args:
         label_maps: The pseudo-label of every pixel.
         shares: Of all pixels in each cluster, summing to 1.
+        sureness: Mean confidence of each cluster's pixels, in (0, 1]; 1 for a cluster without any.
         health: Is it collapsing?
         expected: For each pyramid level, mean shares of pixel clusters in the cells of each label.
     """
 
     label_maps: LabelMaps
     shares: Float[np.ndarray, " k"]
+    sureness: Float[np.ndarray, " k"]
     health: Health
     expected: list[Float32[np.ndarray, "_ k"]]
 
@@ -98,11 +100,14 @@ def write_assignment(
     """
     writer = LabelMapWriter(folder)
     counts, edges, areas = [], [], []
+    sure = np.zeros(clusters)
     sums = [np.zeros((labels.shape[2], clusters)) for _, labels in pyramid]
     total = [np.zeros((labels.shape[2], 1)) for _, labels in pyramid]
     for position, soft in enumerate(soft_assignments):
         mask = soft.argmax(2)
-        writer.add(mask, soft.max(2))
+        confidence = soft.max(2)
+        writer.add(mask, confidence)
+        sure += np.bincount(mask.ravel(), confidence.ravel(), minlength=clusters)
         counts.append(np.bincount(mask.ravel(), minlength=clusters).astype(float))
         edges.append(count_edges(mask))
         areas.append(mask.size)
@@ -113,6 +118,7 @@ def write_assignment(
     label_maps = writer.finish()
     stacked = np.stack(counts)
     shares = stacked.sum(0) / stacked.sum()
+    sureness = np.where(stacked.sum(0) > 0, sure / np.maximum(stacked.sum(0), 1), 1.0)
     # one cell's worth of the overall mean keeps a rare label from being trusted blindly
     expected = [((rows + shares) / (mass + 1)).astype(np.float32) for rows, mass in zip(sums, total, strict=True)]
     health = measure_health(stacked, np.array(edges), np.array(areas))
@@ -122,11 +128,13 @@ def write_assignment(
         folder / "round.json",
         {
             "shares": shares.tolist(),
+            "sureness": sureness.tolist(),
             "health": health.as_dict(),
             "files": {name: hash_file(folder / name) for name in _FILES},
         },
     )
-    return Assignment(label_maps, shares, Health(**health.as_dict()), expected)  # as a resumed run will read it
+    # health as a resumed run will read it
+    return Assignment(label_maps, shares, sureness, Health(**health.as_dict()), expected)
 
 
 def read_assignment(folder: Path) -> Assignment | None:
@@ -140,7 +148,9 @@ def read_assignment(folder: Path) -> Assignment | None:
             expected = [file[f"arr_{level}"] for level in range(len(file.files))]
     except FileNotFoundError:
         return None
-    return Assignment(label_maps, np.array(values["shares"]), Health(**values["health"]), expected)
+    shares = np.array(values["shares"])
+    sureness = np.array(values.get("sureness", np.ones(len(shares))))  # rounds of 0.1 had none
+    return Assignment(label_maps, shares, sureness, Health(**values["health"]), expected)
 
 
 def guide(assignment: Assignment, pyramid: list[tuple[int, Float32[np.ndarray, "n _ _"]]]) -> list[GuidanceLevel]:

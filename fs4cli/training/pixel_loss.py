@@ -13,16 +13,21 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def weigh_clusters(shares: Float[Tensor, " k"], *, power: float = 0.5) -> Float[Tensor, " k"]:
+def weigh_clusters(
+    shares: Float[Tensor, " k"], sureness: Float[Tensor, " k"] | None = None, *, power: float = 0.5
+) -> Float[Tensor, " k"]:
     """Loss weight of each cluster: its share to the power of -`power`, mean 1 over pixels, then cut to [0.2, 5].
 
     Args:
         shares: Of all pixels, summing to 1.
+        sureness: Mean confidence of each cluster's pixels, in (0, 1], by which the weight is divided: the loss counts
+            each pixel by its confidence, which is to compare the pixels of a cluster and not to starve the cluster
+            whose pixels are all in doubt, as those of thin things are. None for 1.
         power: 0 weighs all pixels alike, 1 all clusters.
     """
     weights = shares.clamp(min=1e-4) ** -power
-    weights = weights / (weights * shares).sum().clamp(min=1e-8)
-    return weights.clamp(0.2, 5.0)
+    weights = (weights / (weights * shares).sum().clamp(min=1e-8)).clamp(0.2, 5.0)
+    return weights if sureness is None else weights / sureness.clamp(min=0.05)
 
 
 def compare_with_labels(
@@ -48,14 +53,14 @@ def compare_with_labels(
 
 
 def compare_views(
-    logits: Float[Tensor, "n k"], other: Float[Tensor, "n k"], *, temperature: float = 0.5
+    logits: Float[Tensor, "n k"], other: Float[Tensor, "n k"], *, temperature: float = 1.0
 ) -> Float[Tensor, ""]:
-    """How far one view's prediction is from the other's, sharpened; the other view gets no gradient. 0 for no pixels.
+    """How far one view's prediction is from the other's; the other view gets no gradient. 0 for no pixels.
 
     Args:
         logits: Of a view's pixels.
         other: Of the same pixels in the other view.
-        temperature: Of the other view; below 1 sharpens.
+        temperature: Of the other view. 1: below, doubt is sharpened into the larger class of two, and thin things go.
     """
     target = torch.softmax(other.detach() / temperature, dim=1)
     # two views may have nothing in common: a mean over no pixels would be no number, and the whole update be lost

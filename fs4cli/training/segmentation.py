@@ -105,16 +105,23 @@ class Segmentation(nn.Module):
         self.weights: Tensor | None = None
         self.levels: list[GuidanceLevel] = []
 
-    def set_round(self, label_maps: LabelMaps, shares: Float[Tensor, " k"], levels: list[GuidanceLevel]) -> None:
+    def set_round(
+        self,
+        label_maps: LabelMaps,
+        shares: Float[Tensor, " k"],
+        sureness: Float[Tensor, " k"],
+        levels: list[GuidanceLevel],
+    ) -> None:
         """What to learn from now on; not part of the state, as it lies on disk.
 
         Args:
             label_maps: The pseudo-label of every pixel.
             shares: Of all pixels in each cluster.
+            sureness: Mean confidence of each cluster's pixels.
             levels: The pyramid's labels, coarse to fine.
         """
         self.label_maps = label_maps
-        self.weights = weigh_clusters(shares, power=self.options.balance)
+        self.weights = weigh_clusters(shares, sureness, power=self.options.balance)
         self.levels = levels
 
     def forward(self, batch: Batch, step: int) -> LossTerms:

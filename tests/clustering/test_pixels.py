@@ -8,7 +8,7 @@ def draw_halves(random, count=6):
     """Left half green, right half grey, both noisy."""
     maps = []
     for _ in range(count):
-        cues = random.normal(0, 3, (8, 24, 9)).astype(np.float32)
+        cues = random.normal(0, 3, (8, 24, 16)).astype(np.float32)
         cues[..., 0] += 50
         cues[:, :12, 1] -= 40
         maps.append(PixelMaps(np.zeros((8, 24, 0), np.float32), cues))
@@ -40,7 +40,7 @@ def test_the_same_seed_finds_the_same_clusters(random):
 
 
 def test_more_classes_than_pixels_are_refused():
-    maps = [PixelMaps(np.zeros((2, 2, 0), np.float32), np.zeros((2, 2, 9), np.float32))]
+    maps = [PixelMaps(np.zeros((2, 2, 0), np.float32), np.zeros((2, 2, 16), np.float32))]
     with pytest.raises(ValueError, match="5 clusters"):
         fit_pixel_clusters(maps, 5, number=len(maps), seed=0)
 
@@ -48,10 +48,10 @@ def test_more_classes_than_pixels_are_refused():
 def test_the_same_texture_in_other_light_is_one_cluster(random):
     maps = []
     for light in (-15, 15, -10, 10, -5, 5):
-        cues = np.zeros((24, 24, 9), np.float32)
+        cues = np.zeros((24, 24, 16), np.float32)
         cues[..., [0, 3, 5, 7]] = 50 + light + random.normal(0, 2, (24, 24, 4))
-        cues[..., 4::2] = random.uniform(3, 5, (24, 24, 3))
-        cues[:, 12:, 4::2] *= 5
+        cues[..., 4:9:2] = random.uniform(3, 5, (24, 24, 3))
+        cues[:, 12:, 4:9:2] *= 5
         maps.append(PixelMaps(np.zeros((24, 24, 0), np.float32), cues))
     clusters = fit_pixel_clusters(maps, 2, number=len(maps), seed=0)
     masks = np.stack([clusters.assign(one).argmax(2) for one in maps])
@@ -70,7 +70,7 @@ def test_the_summary_says_what_tells_the_clusters_apart(random):
 
 
 def test_images_of_one_colour_are_grouped_without_an_error():
-    maps = [PixelMaps(np.zeros((8, 8, 0), np.float32), np.full((8, 8, 9), 30, np.float32)) for _ in range(9)]
+    maps = [PixelMaps(np.zeros((8, 8, 0), np.float32), np.full((8, 8, 16), 30, np.float32)) for _ in range(9)]
     shares = fit_pixel_clusters(maps, 4, number=len(maps), seed=0).assign(maps[0])
 
     assert np.isfinite(shares).all()
@@ -79,7 +79,7 @@ def test_images_of_one_colour_are_grouped_without_an_error():
 
 def test_one_image_of_another_size_is_assigned(random):
     clusters = fit_pixel_clusters(draw_halves(random, count=10), 2, number=10, seed=0)
-    wide = PixelMaps(np.zeros((6, 50, 0), np.float32), random.normal(50, 3, (6, 50, 9)).astype(np.float32))
+    wide = PixelMaps(np.zeros((6, 50, 0), np.float32), random.normal(50, 3, (6, 50, 16)).astype(np.float32))
 
     assert clusters.assign(wide).shape == (6, 50, 2)
 
@@ -89,7 +89,7 @@ def draw_misled(random):
     maps = []
     for _ in range(10):
         truth = random.integers(0, 2, (16, 16))
-        cues = random.normal(0, 6, (16, 16, 9)).astype(np.float32)
+        cues = random.normal(0, 6, (16, 16, 16)).astype(np.float32)
         cues[..., 1] += 22 * truth
         features = random.normal(0, 0.05, (16, 16, 4)).astype(np.float32)
         features[..., 0] += random.integers(0, 2, (16, 16))
@@ -105,3 +105,25 @@ def test_learned_features_that_say_something_else_are_not_believed(random):
     assert "learned features" not in clusters.summary["chosen"]
     assert clusters.feature_axes is None
     assert max(right, 1 - right) > 0.9
+
+
+def draw_lines(random, *, bright: bool):
+    """Thin lines of one sign among faint ones of both, on ground of one lightness."""
+    maps = []
+    for _ in range(6):
+        truth = np.zeros((24, 24), bool)
+        truth[random.integers(2, 22)] = truth[:, random.integers(2, 22)] = True
+        cues = random.normal(0, 1, (24, 24, 16)).astype(np.float32)
+        cues[..., 15 if bright else 14] += truth * (-40 if bright else 40)
+        maps.append((PixelMaps(np.zeros((24, 24, 0), np.float32), cues), truth))
+    return maps
+
+
+@pytest.mark.parametrize("bright", [False, True])
+def test_lines_are_a_class_of_their_own_whether_dark_or_bright(random, bright):
+    drawn = draw_lines(random, bright=bright)
+    clusters = fit_pixel_clusters([maps for maps, _ in drawn], 2, number=len(drawn), seed=0)
+    right = np.mean([(clusters.assign(maps).argmax(2) == 1) == truth for maps, truth in drawn])
+
+    assert clusters.summary["bright_lines"] is bright
+    assert max(right, 1 - right) > 0.97

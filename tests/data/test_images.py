@@ -430,3 +430,13 @@ def test_each_hostile_file_is_taken_or_refused_as_it_should_be(case, real_data: 
         assert set(np.unique(image.pixels)) == {0, 255}
     if case["expect"] == "convert" and image.format != "JPEG":
         assert image.conversions
+
+
+@pytest.mark.parametrize("side", [100, 128, 200, 256])
+def test_a_jpeg_shrunk_while_it_is_read_is_as_fine_as_one_shrunk_afterwards(tmp_path, random, side):
+    noise = random.integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "fine.jpg", quality=95, subsampling=0)
+    read = read_image(tmp_path / "fine.jpg", short_side=side).pixels
+    whole = Image.open(tmp_path / "fine.jpg").resize((side, side), Image.Resampling.BILINEAR)
+    # a decoder that halves by itself keeps a third more of the contrast
+    assert np.std(read) == pytest.approx(np.std(np.asarray(whole)), rel=0.1)

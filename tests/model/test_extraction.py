@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fs4cli.model.cues import find_cues
+from fs4cli.model.cues import find_cues, find_patterns
 from fs4cli.model.extraction import extract_maps, fit_size, shrink_image
 
 CPU = torch.device("cpu")
@@ -53,7 +53,8 @@ def test_an_image_has_what_the_network_and_the_cues_say_of_it(network, images):
     maps = _extract(network, images, [2])[0]
     image = shrink_image(images[2], 64)
     with torch.inference_mode():
-        features, cues, small = network(image), find_cues(image, 4), F.avg_pool2d(image, 4)
+        features, small = network(image), F.avg_pool2d(image, 4)
+        cues = torch.cat([find_cues(image, 4), find_patterns(image, 4)], 1)
     assert maps.position == 2
     for found, expected in ((maps.features, features), (maps.cues, cues), (maps.pixels, small)):
         assert found.shape[:2] == (16, 24)

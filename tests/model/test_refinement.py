@@ -63,3 +63,17 @@ def test_a_line_of_its_own_colour_keeps_its_label():
 def test_nothing_asked_is_nothing_done(options):
     probabilities = _probabilities(5)
     assert torch.allclose(refine_probabilities(probabilities, torch.rand(1, 3, 16, 16), **options), probabilities)
+
+
+def test_a_faint_label_of_a_thin_line_survives_on_the_line_and_spreads_no_further():
+    # a membrane three pixels wide that the network half sees: the ground around is surer than the line is
+    line = torch.zeros(1, 1, 32, 32)
+    line[..., 15:18] = 1
+    probabilities = torch.cat([0.9 - 0.35 * line, 0.1 + 0.35 * line], 1)
+    probabilities = torch.nn.functional.avg_pool2d(probabilities, 3, 1, 1, count_include_pad=False)
+    probabilities[:, 0] -= 0.15 * line[:, 0]
+    probabilities[:, 1] += 0.15 * line[:, 0]
+    image = (0.6 - 0.3 * line).expand(1, 3, 32, 32)
+    refined = refine_probabilities(probabilities, image).argmax(1)
+    assert refined[0, :, 15:18].float().mean() == 1
+    assert refined[0, :, :14].sum() == refined[0, :, 19:].sum() == 0

@@ -44,9 +44,18 @@ def test_each_pixel_has_its_likeliest_cluster_and_how_sure_it_is(assignment):
 
 def test_shares_and_health_are_those_of_all_pixels(assignment):
     assert assignment.shares.tolist() == [0.25, 0.25, 0.5]
+    assert assignment.sureness == pytest.approx([0.8, 0.8, 0.8])
     assert assignment.health.largest_share == 0.5
     assert assignment.health.single_cluster_images == 0.5
     assert assignment.health.borders == 1000 * 2 / 16
+
+
+def test_a_cluster_is_as_sure_as_its_pixels_are_on_average_and_an_empty_one_is_not_doubted(tmp_path):
+    soft = np.concatenate([_soft(FIRST[:, :2], 0.9), _soft(FIRST[:, 2:3], 0.5), _soft(FIRST[:, 3:], 0.7)], axis=1)
+    written = write_assignment(tmp_path, iter([soft]), [], 3)
+    assert written.sureness == pytest.approx([0.9, 0.6, 1.0])
+    again = read_assignment(tmp_path)
+    assert again is not None and again.sureness.tolist() == written.sureness.tolist()
 
 
 def test_what_the_cells_of_a_label_hold_is_known(assignment):

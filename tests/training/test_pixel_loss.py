@@ -28,6 +28,19 @@ def test_no_cluster_weighs_more_than_5_or_less_than_a_fifth():
     assert weigh_clusters(torch.tensor([0.96, 0.04]), power=3.0)[0] == pytest.approx(0.2)
 
 
+def test_a_cluster_whose_pixels_are_all_in_doubt_counts_as_much_as_one_whose_pixels_are_sure():
+    shares, sureness = torch.tensor([0.5, 0.5]), torch.tensor([0.9, 0.3])
+    weights = weigh_clusters(shares, sureness)
+    logits = torch.zeros(1, 2, 1, 2, requires_grad=True)  # one pixel of each, as sure as its cluster's are
+    loss = compare_with_labels(
+        logits, torch.tensor([[[0, 1]]]), weights=weights, confidence=sureness.view(1, 1, 2), smoothing=0.0
+    )
+    loss.backward()
+    assert weights[1] / weights[0] == pytest.approx(3)
+    assert logits.grad is not None
+    assert logits.grad[0, 0, 0, 0] == pytest.approx(logits.grad[0, 1, 0, 1].item())
+
+
 def test_a_network_that_knows_nothing_loses_log_k():
     logits = torch.zeros(2, 4, 3, 3)
     labels = torch.randint(4, (2, 3, 3))
@@ -69,9 +82,7 @@ def test_smoothing_leaves_room_for_wrong_labels():
 
 
 def test_views_that_agree_lose_only_the_doubt_of_their_target():
-    # odds of 2 to 1, sharpened by a temperature of 1/2: 4 to 1
-    logits = torch.log(torch.tensor([[4.0, 1.0]]))
-    other = torch.log(torch.tensor([[2.0, 1.0]]))
+    logits = other = torch.log(torch.tensor([[4.0, 1.0]]))
     entropy = -(0.8 * math.log(0.8) + 0.2 * math.log(0.2))
     assert compare_views(logits, other).item() == pytest.approx(entropy, abs=1e-6)
 
@@ -79,8 +90,16 @@ def test_views_that_agree_lose_only_the_doubt_of_their_target():
 def test_views_that_disagree_lose_more():
     logits = torch.log(torch.tensor([[1.0, 4.0]]))
     other = torch.log(torch.tensor([[2.0, 1.0]]))
-    expected = -(0.8 * math.log(0.2) + 0.2 * math.log(0.8))
-    assert compare_views(logits, other).item() == pytest.approx(expected, abs=1e-6)
+    # odds of 2 to 1; sharpened by a temperature of 1/2: 4 to 1
+    for temperature, odds in ((1.0, 2), (0.5, 4)):
+        expected = -(odds * math.log(0.2) + math.log(0.8)) / (odds + 1)
+        assert compare_views(logits, other, temperature=temperature).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_views_that_agree_are_at_rest_however_unsure_they_are():
+    logits = torch.log(torch.tensor([[0.4, 0.35, 0.25]])).requires_grad_()
+    compare_views(logits, logits.detach()).backward()
+    assert logits.grad is not None and logits.grad.abs().max() < 1e-6
 
 
 def test_only_the_view_that_predicts_learns():

@@ -20,6 +20,7 @@ STILL = Photometry(brightness=0.0, contrast=0.0, saturation=0.0, tint=0.0, blur=
 OPTIONS = SegmentationOptions(window=64, crop=32, scale=(0.6, 1.0))
 CARD = ModelCard("resnet10t", 8, ("a", "b", "c"), ((0, 0, 0),) * 3, short_side=64)
 SHARES = torch.tensor([0.5, 0.3, 0.2])
+SURENESS = torch.ones(3)
 IMAGES = 4
 
 
@@ -93,7 +94,7 @@ def test_the_round_comes_before_the_first_step():
 
 def test_the_loss_is_the_sum_of_its_named_terms(tmp_path):
     objective = _objective()
-    objective.set_round(_maps(tmp_path), SHARES, _levels())
+    objective.set_round(_maps(tmp_path), SHARES, SURENESS, _levels())
     loss = objective(_batch(), 0)
     assert set(loss.terms) == {"pixels", "views", "cells", "top_down", "context"}
     assert loss.total.item() == pytest.approx(sum(term.item() for term in loss.terms.values()), rel=1e-5)
@@ -102,13 +103,13 @@ def test_the_loss_is_the_sum_of_its_named_terms(tmp_path):
 
 def test_what_is_switched_off_has_no_term(tmp_path):
     objective = _objective(context=False, pyramid=False)
-    objective.set_round(_maps(tmp_path), SHARES, [])
+    objective.set_round(_maps(tmp_path), SHARES, SURENESS, [])
     assert set(objective(_batch(), 0).terms) == {"pixels", "views"}
 
 
 def test_every_weight_learns_and_the_average_does_not(tmp_path):
     objective = _objective()
-    objective.set_round(_maps(tmp_path), SHARES, _levels())
+    objective.set_round(_maps(tmp_path), SHARES, SURENESS, _levels())
     objective(_batch(), 0).total.backward()
     assert [name for name, value in objective.named_parameters() if value.requires_grad and value.grad is None] == []
     assert all(parameter.grad is None for parameter in objective.average.parameters())
@@ -120,7 +121,7 @@ def test_pseudo_labels_lie_under_the_pixels_they_were_made_for(tmp_path):
         objective = Segmentation(
             Painter(), replace(OPTIONS, scale=(0.4, 1.0), photometry=STILL), channels=3, pyramid_labels=()
         )
-        objective.set_round(_maps(tmp_path / str(mirror), mirror=mirror), SHARES, [])
+        objective.set_round(_maps(tmp_path / str(mirror), mirror=mirror), SHARES, SURENESS, [])
         return np.mean([objective(_batch(seed), 0).terms["pixels"].item() for seed in range(4)]).item()
 
     assert lose(mirror=True) > 3 * lose(mirror=False)
@@ -130,7 +131,7 @@ def test_the_two_views_are_compared_place_by_place(tmp_path):
     objective = Segmentation(
         Painter(), replace(OPTIONS, scale=(0.4, 1.0), photometry=STILL), channels=3, pyramid_labels=()
     )
-    objective.set_round(_maps(tmp_path), SHARES, [])
+    objective.set_round(_maps(tmp_path), SHARES, SURENESS, [])
     views = [objective(_batch(seed), 0).terms["views"].item() / OPTIONS.cross for seed in range(4)]
     assert np.mean(views) < 0.2  # by chance it would be about 10
 
@@ -141,7 +142,7 @@ def test_cells_whose_label_says_otherwise_cost_more(tmp_path):
 
     def top_down(holds: list[float]) -> float:
         level = GuidanceLevel(1, torch.ones(IMAGES, 1, 1), torch.tensor([holds]))
-        objective.set_round(maps, SHARES, [level])
+        objective.set_round(maps, SHARES, SURENESS, [level])
         return objective(_batch(), 0).terms["top_down"].item()
 
     assert top_down([1 / 3, 1 / 3, 1 / 3]) < 0.5 * top_down([1.0, 0.0, 0.0])
@@ -153,7 +154,7 @@ def test_finer_levels_weigh_half_as_much_as_the_one_above(tmp_path):
     coarse, fine = _levels()
     cells = []
     for levels in ([coarse], [coarse, fine]):
-        objective.set_round(maps, SHARES, levels)
+        objective.set_round(maps, SHARES, SURENESS, levels)
         cells.append(objective(_batch(), 0).terms["cells"].item())
     # heads that know nothing lose log 2 and log 3, near enough
     assert cells[0] == pytest.approx(0.3 * np.log(2), rel=0.3)
@@ -180,7 +181,7 @@ def test_the_average_learns_the_bands(tmp_path):
         Patches(), channels=8, classes=3, context=True, cue_mean=[50.0] + [0.0] * 8, cue_std=[50.0] * 9
     )
     objective = Segmentation(segmenter, OPTIONS, channels=8, pyramid_labels=(2, 3))
-    objective.set_round(_maps(tmp_path), SHARES, _levels())
+    objective.set_round(_maps(tmp_path), SHARES, SURENESS, _levels())
     optimizer = torch.optim.AdamW(objective.segmenter.parameters(), lr=1e-2)
     for step in range(40):
         loss = objective(_batch(step), step)
