@@ -37,9 +37,10 @@ class SignalWatch:
 
     def save_requested(self) -> bool:
         """True once after a SIGUSR1."""
-        wanted = self._save.is_set()
+        if not self._save.is_set():
+            return False  # not cleared: a signal that comes just now is for the next one who asks
         self._save.clear()
-        return wanted
+        return True
 
     def __enter__(self) -> "SignalWatch":
         if threading.current_thread() is not threading.main_thread():

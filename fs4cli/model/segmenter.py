@@ -33,6 +33,9 @@ FORMAT = 1
 
 _CARD = "fs4_card"
 
+_BOUNDS = {"format": (1, FORMAT), "channels": (1, 4096), "short_side": (1, 16384)}
+_MOST_CLASSES = 65_535
+
 _PLACE_UNITS = 4.0  # half an image is two units, about as far apart as cues lie
 
 
@@ -232,8 +235,9 @@ def read_card(path: Path) -> ModelCard:
             raise ProjectError(
                 f"model `{path}` was written by a newer fs4 (format {values['format']})", hints=("update fs4",)
             )
-        values["classes"] = tuple(str(name) for name in values["classes"])
-        values["palette"] = tuple((int(red), int(green), int(blue)) for red, green, blue in values["palette"])
+        _check_card(values)
+        values["classes"] = tuple(values["classes"])
+        values["palette"] = tuple((red, green, blue) for red, green, blue in values["palette"])
         return ModelCard(**values)
     except FileNotFoundError:
         raise ProjectError(
@@ -243,6 +247,33 @@ def read_card(path: Path) -> ModelCard:
         raise ProjectError(
             f"`{path}` is no model of fs4: {error}", hints=("train again, or restore the file from a copy",)
         ) from error
+
+
+def _check_card(values: dict[str, Any]) -> None:
+    """Raises ValueError, TypeError or KeyError if what a model file says of itself cannot be."""
+    for name, (least, most) in _BOUNDS.items():
+        value = values[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"`{name}` is no whole number from {least} to {most}")
+    for name in ("context", "place", "nearest", "from_scratch"):
+        if not isinstance(values.get(name, False), bool):
+            raise ValueError(f"`{name}` is neither true nor false")
+    for name, kind in (("classes", list), ("palette", list), ("summary", dict), ("versions", dict), ("backbone", str)):
+        if not isinstance(values.get(name, kind()), kind):
+            raise ValueError(f"`{name}` is not as fs4 writes it")
+    classes, palette = values["classes"], values["palette"]
+    if not 1 <= len(classes) <= _MOST_CLASSES or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"`classes` are not 1 to {_MOST_CLASSES} names")
+    if len(palette) != len(classes) or not all(_is_colour(colour) for colour in palette):
+        raise ValueError("`palette` has not one colour of three numbers from 0 to 255 for each class")
+
+
+def _is_colour(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(isinstance(part, int) and not isinstance(part, bool) and 0 <= part <= 255 for part in value)
+    )
 
 
 def load_model(path: Path, device: torch.device) -> tuple[Segmenter, ModelCard]:

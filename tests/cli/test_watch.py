@@ -197,6 +197,17 @@ def read_all(master: int) -> str:
     return data.decode()
 
 
+def test_no_request_to_save_is_lost_while_it_is_asked_for():
+    import signal
+
+    with SignalWatch() as watch:
+        for _ in range(300):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            deadline = time.monotonic() + 20
+            while not watch.save_requested():
+                assert time.monotonic() < deadline
+
+
 def test_signals_of_the_host_program_are_put_back():
     import signal
 
