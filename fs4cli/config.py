@@ -100,6 +100,7 @@ class TrainSettings(_Section):
         description="What pixels are first grouped by: cues and learned features where they agree, or one alone.",
     )
     refine: bool = Field(default=True, description="Sharpen assignments along image edges.")
+    prior: bool = Field(default=True, description="Weigh masks with what the first grouping says of each pixel.")
     rounds: int = Field(default=2, ge=1, le=20, description="How often pixels are assigned anew.")
     checkpoint_every: float = Field(
         default=60.0, gt=0, description="Seconds between checkpoints.", json_schema_extra=RUNS_ONLY

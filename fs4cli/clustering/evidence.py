@@ -45,6 +45,9 @@ PLACE_MATTERS = 0.1
 PLACE_LEADS = 0.3
 """The same share, from which on the place stands for texture: contrast then marks borders more than materials."""
 
+AXES = 24
+"""Of `spread_axes`."""
+
 _GRAIN = slice(9, 9 + GRAIN_AXES)
 _TAIL = 9 + GRAIN_AXES
 _LINES = _TAIL + 1
@@ -116,6 +119,17 @@ def describe_pixels(
         columns = (np.arange(width) + 0.5) / width / PLACE_UNIT
         parts.append(np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=2))
     return np.concatenate(parts, axis=2).astype(np.float32)
+
+
+def spread_axes(axes: Sequence[int], *, bright_lines: bool) -> list[int]:
+    """Where axes of `describe_pixels` lie if dark and bright lines have an axis each, and the place always has two.
+
+    Args:
+        axes: Of `describe_pixels`.
+        bright_lines: As it was called.
+    """
+    line = COLOUR_AXES + TEXTURE_AXES - 1
+    return [axis + (axis > line or (axis == line and bright_lines)) for axis in axes]
 
 
 def are_images_grey(images: Sequence[Float32[np.ndarray, "_ _ c"]]) -> bool:

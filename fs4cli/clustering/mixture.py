@@ -90,6 +90,18 @@ def make_round_mixture(vectors: Float32[np.ndarray, "n d"], centroids: Float32[n
     )
 
 
+def make_mixture(vectors: Float[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"], clusters: int) -> TiedMixture:
+    """The mixture whose clusters are the groups: in other axes, say, than those they were found in.
+
+    Args:
+        vectors: Finite.
+        ids: The group of each vector, in [0, clusters).
+        clusters: How many groups there may be.
+    """
+    rows = vectors.astype(np.float64)
+    return _step(rows, rows.T @ rows, np.eye(clusters)[ids])[2]
+
+
 def measure_gain(vectors: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"], clusters: int) -> float:
     """How much better a grouping explains vectors than no grouping does, in nats per vector.
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from fs4cli.clustering.evidence import (
+    AXES,
     COLOUR_AXES,
     PLACE_MATTERS,
     TEXTURE_AXES,
@@ -22,9 +23,10 @@ from fs4cli.clustering.evidence import (
     describe_pixels,
     list_evidence,
     measure_place,
+    spread_axes,
 )
 from fs4cli.clustering.grouping import Grouping, choose_grouping, join_features
-from fs4cli.clustering.mixture import NOISE
+from fs4cli.clustering.mixture import NOISE, TiedMixture, make_mixture
 
 VECTORS = 12_000
 """Pixels that the clusters are found on, about as many of each image."""
@@ -67,11 +69,25 @@ class FeatureAxes:
 
 
 @dataclass(frozen=True)
+class LinearRule:
+    """Clusters as a linear rule on plain cues: what a finished model keeps of them.
+
+    Args:
+        weights: Of each axis of the evidence, as `spread_axes` counts them.
+        offsets: Of each cluster.
+    """
+
+    weights: Float[np.ndarray, "k a"]
+    offsets: Float[np.ndarray, " k"]
+
+
+@dataclass(frozen=True)
 class PixelClusters:
     """Clusters of pixels, found on some images and applied to any.
 
     Args:
         grouping: The clusters, in some of the axes of `describe_pixels` and, after them, of `feature_axes`.
+        rule: The same in plain cues alone, as near as they come.
         with_place: Whether the place of a pixel in its image is among the axes.
         bright_lines: Whether lines that are looked for are bright ones.
         feature_axes: Of learned features; None if the grouping knows nothing of them.
@@ -79,6 +95,7 @@ class PixelClusters:
     """
 
     grouping: Grouping
+    rule: LinearRule
     with_place: bool
     bright_lines: bool = False
     feature_axes: FeatureAxes | None = None
@@ -136,6 +153,7 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     ids = grouping.logits(rows).argmax(1)
     return PixelClusters(
         grouping,
+        _find_rule(grouping, sample, ids, bright_lines=bright_lines),
         with_place,
         bright_lines,
         feature_axes,
@@ -151,6 +169,19 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
             "explained": _explain(sample, ids),
         },
     )
+
+
+def _find_rule(
+    grouping: Grouping, sample: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"], *, bright_lines: bool
+) -> LinearRule:
+    """A tied mixture is linear in its axes; of one that knows learned features, the nearest that knows none."""
+    axes = [axis for axis in grouping.axes if axis < sample.shape[1]]
+    clusters = len(grouping.mixture.log_shares)
+    plain = len(axes) == len(grouping.axes)
+    mixture: TiedMixture = grouping.mixture if plain else make_mixture(sample[:, axes], ids, clusters)
+    weights = np.zeros((clusters, AXES))
+    weights[:, spread_axes(axes, bright_lines=bright_lines)] = mixture.means @ mixture.whitening
+    return LinearRule(weights, mixture.log_shares - 0.5 * (mixture.means**2).sum(1))
 
 
 def _find_axes(features: Float32[np.ndarray, "n c"]) -> FeatureAxes:

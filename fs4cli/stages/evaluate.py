@@ -281,6 +281,9 @@ def _follow_protocol(settings: Settings, protocol: Protocol) -> Settings:
 
 def _write_record(project: Project, settings: Settings, inputs: dict[str, str], report: dict[str, Any]) -> None:
     values, explicit = stage_settings(settings, "evaluate")
+    if report["source"]["model"] is None:  # ready masks: how they were made is not known
+        values = {key: value for key, value in values.items() if not key.startswith("predict.")}
+        explicit &= set(values)
     record = start_record("evaluate", settings=values, explicit=explicit, inputs=inputs, seed=settings.seed)
     scores = report["metrics"].get("all", {})
     figures = {figure: scores.get(figure) for figure in ("accuracy", "miou")}

@@ -8,7 +8,7 @@ Follows: FS^4's abstract: a "bootstrapped training scheme" of pixel clustering a
 Ours: what a round is, docs/method.md section 3.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -19,44 +19,26 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from fs4cli.clustering.health import find_collapse
-from fs4cli.clustering.learned import fit_feature_clusters
-from fs4cli.clustering.pixels import PixelMaps, fit_pixel_clusters
 from fs4cli.config import Settings
 from fs4cli.data.augment import choose_scale
 from fs4cli.data.batches import BatchSource
 from fs4cli.data.cache import ImageCache
-from fs4cli.data.label_maps import LabelMaps
 from fs4cli.data.masks import make_palette
-from fs4cli.errors import Interrupted
-from fs4cli.files import hash_file, read_json, write_json
+from fs4cli.files import hash_file
 from fs4cli.model.device import Precision, choose_device, choose_precision
-from fs4cli.model.extraction import DenseMaps, extract_maps
-from fs4cli.model.network import load_network
+from fs4cli.model.extraction import extract_maps
+from fs4cli.model.network import DenseNetwork, load_network
 from fs4cli.model.segmenter import KNOWN_CUES, ModelCard, Segmenter, save_model
 from fs4cli.planning import OpenedStage, close_stage, measure_steps, open_stage, plan_budget, recorded_value, whole
-from fs4cli.progress import Progress, Task
+from fs4cli.progress import Progress
 from fs4cli.project.project import Project
-from fs4cli.training.assignment import (
-    Assignment,
-    guide,
-    hold_to,
-    read_assignment,
-    refine_assignment,
-    write_assignment,
-)
 from fs4cli.training.checkpoint import CheckpointFolder
 from fs4cli.training.fit import FitResult, fit
 from fs4cli.training.picie import Picie, PicieOptions
 from fs4cli.training.picie_rounds import Division, find_round, settle_centroids, train_in_rounds
+from fs4cli.training.rounds import Rounds
 from fs4cli.training.schedule import build_optimizer, learning_rate_at
 from fs4cli.training.segmentation import Segmentation, SegmentationOptions
-
-SAMPLE = 150
-"""Images that the pixel clusters are found on, at most: memory and time do not grow with the folder."""
-
-_GROUPING = "grouping.json"
-"""What the first round was made from; beside its assignment."""
 
 ASSIGN_AT, PREDICT_AT = 1.5, 2.0
 """How much larger than the window images are looked at when pixels are assigned, and by the finished model: views were
@@ -148,18 +130,20 @@ def run_train(project: Project, settings: Settings, *, progress: Progress, fresh
 def _train_fs4(
     project: Project, opened: OpenedStage, bench: _Bench, budget: str | None
 ) -> tuple[OpenedStage, _Trained]:
-    is_found = (_round(project, 1) / _GROUPING).exists()
-    first = (read_assignment(_round(project, 1)) if is_found else None) or _assign_by_clustering(bench)
-    objective, source = _build_objective(bench, first)
+    chosen, rounds = bench.settings, _open_rounds(bench)
+    first = rounds.find_first(lambda: _load_network(bench))
+    objective, source = _build_objective(bench, rounds), _open_batches(bench)
+    rounds.teach(objective, first)
     opened = plan_budget(
         project,
         opened,
         budget=budget,
-        seconds_per_step=partial(_measure, objective, source, bench, first),
+        seconds_per_step=lambda: measure_steps(objective, source, device=bench.device, precision=bench.precision),
     )
     bench.settings = opened.settings
-    result, last = _run_rounds(bench, objective, source, first)
-    return opened, _Trained(objective.average, result, Division(last.health, last.shares))
+    fit_until = _make_fit(bench, objective, source)
+    parts, last = rounds.run(objective, first, rounds=chosen.train.rounds, fit_until=fit_until)
+    return opened, _Trained(objective.average, _add_up(parts), Division(last.health, last.shares))
 
 
 def _train_baseline(
@@ -169,7 +153,7 @@ def _train_baseline(
     chosen = opened.settings
     with torch.random.fork_rng():
         torch.manual_seed(chosen.seed)
-        segmenter = _build_segmenter(bench, nearest=True)
+        segmenter = _build_segmenter(bench, place=False, nearest=True)
     result = _NOTHING
     if chosen.train.method != "kmeans":
         options = PicieOptions(
@@ -242,33 +226,6 @@ def _set_up(project: Project, settings: Settings, progress: Progress) -> _Bench:
     )
 
 
-def _run_rounds(
-    bench: _Bench, objective: Segmentation, source: BatchSource, first: Assignment
-) -> tuple[FitResult, Assignment]:
-    rounds = bench.settings.train.rounds
-    fit_until = _make_fit(bench, objective, source)
-    parts = []
-
-    def fit_round(number: int, assignment: Assignment) -> None:
-        _set_round(bench, objective, assignment)
-        parts.append(fit_until(number))
-
-    current = first
-    for number in range(1, rounds):
-        # an assignment that is there was made from a finished round, which need not be trained again
-        following = read_assignment(_round(bench.project, number + 1))
-        if following is None:
-            fit_round(number, current)
-            following = _assign_by_segmenter(bench, objective.average, number + 1, first.label_maps)
-        collapse = find_collapse(current.health, following.health)
-        if collapse is None:
-            current = following
-        else:
-            bench.progress.warn(f"{collapse}; training goes on with the assignment of the round before")
-    fit_round(rounds, current)
-    return _add_up(parts), current
-
-
 def _make_fit(bench: _Bench, objective: Segmentation | Picie, source: BatchSource) -> Callable[[int], FitResult]:
     """What trains until the end of a round, counted from 1, however often it was stopped."""
     train = bench.settings.train
@@ -299,12 +256,6 @@ def _make_fit(bench: _Bench, objective: Segmentation | Picie, source: BatchSourc
     return fit_until
 
 
-def _set_round(bench: _Bench, objective: Segmentation, assignment: Assignment) -> None:
-    guidance = guide(assignment, bench.pyramid) if bench.settings.train.pyramid else []
-    shares, sureness = (torch.from_numpy(values).float() for values in (assignment.shares, assignment.sureness))
-    objective.set_round(assignment.label_maps, shares, sureness, guidance)
-
-
 def _add_up(parts: list[FitResult]) -> FitResult:
     """What the rounds of this run did together."""
     seconds = sum(part.seconds for part in parts)
@@ -317,117 +268,65 @@ def _add_up(parts: list[FitResult]) -> FitResult:
     )
 
 
-def _assign_by_clustering(bench: _Bench) -> Assignment:
-    """Round 1: pixel clusters of pretrained features and cues."""
+def _open_rounds(bench: _Bench) -> Rounds:
     chosen = bench.settings
-    network = load_network(bench.project.pretrained, chosen.model.backbone, chosen.model.channels).to(bench.device)
-    random = np.random.default_rng([chosen.seed, 29])
-    sample = np.sort(random.permutation(len(bench.cache))[:SAMPLE]).tolist()
-    extract = partial(
-        extract_maps, network, bench.cache, short_side=bench.short_side, device=bench.device, precision=bench.precision
-    )
-    bench.progress.say(f"train: finding {chosen.classes} classes on {len(sample)} images")
-    fit_clusters = fit_feature_clusters if chosen.train.grouping == "features" else fit_pixel_clusters
-    clusters = fit_clusters(
-        (_show(maps, chosen.train.grouping) for maps in extract(positions=sample)),
-        chosen.classes,
-        number=len(sample),
+    return Rounds(
+        folder=bench.project.stage("train"),
+        cache=bench.cache,
+        pyramid=bench.pyramid,
+        is_guided=chosen.train.pyramid,
+        classes=chosen.classes,
+        grouping=chosen.train.grouping,
+        refine=chosen.train.refine,
+        short_side=bench.short_side,
         seed=chosen.seed,
+        device=bench.device,
+        precision=bench.precision,
+        progress=bench.progress,
     )
-    write_json(_round(bench.project, 1) / _GROUPING, clusters.summary)
-    bench.progress.say(f"train: classes are told apart by {clusters.summary['chosen']}")
-
-    def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
-        for maps in extract(positions=range(len(bench.cache))):
-            soft = clusters.assign(_show(maps, chosen.train.grouping))
-            yield refine_assignment(soft, maps.pixels) if chosen.train.refine else soft
-            _advance(bench, task)
-
-    return _write_round(bench, 1, assign)
 
 
-def _show(maps: DenseMaps, grouping: str) -> PixelMaps:
-    """What the grouping is to know of an image."""
-    return PixelMaps(maps.features[..., :0] if grouping == "cues" else maps.features, maps.cues)
-
-
-def _assign_by_segmenter(bench: _Bench, segmenter: Segmenter, number: int, first: LabelMaps) -> Assignment:
-    """A later round: what the segmenter has made of the last one's assignment, held to the first."""
-    segmenter.eval()
-
-    def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
-        extracted = extract_maps(
-            segmenter,
-            bench.cache,
-            range(len(bench.cache)),
-            short_side=bench.short_side,
-            device=bench.device,
-            precision=bench.precision,
-        )
-        for position, maps in enumerate(extracted):
-            soft = torch.softmax(torch.from_numpy(maps.features), dim=2).numpy()
-            held = hold_to(soft, first[position], first.confidence(position))
-            yield refine_assignment(held, maps.pixels) if bench.settings.train.refine else held
-            _advance(bench, task)
-
-    assignment = _write_round(bench, number, assign)
-    segmenter.train()
-    return assignment
-
-
-def _write_round(bench: _Bench, number: int, assign) -> Assignment:
-    with bench.progress.task(f"assign {number}", len(bench.cache), unit="images") as task:
-        return write_assignment(_round(bench.project, number), assign(task), bench.pyramid, bench.settings.classes)
-
-
-def _advance(bench: _Bench, task: Task) -> None:
-    task.advance()
-    signal = bench.progress.stop_requested()
-    if signal is not None:
-        raise Interrupted(
-            "stopped while pixels were being assigned", signal=signal, hints=("the same command does it again",)
-        )
-
-
-def _build_objective(bench: _Bench, first: Assignment) -> tuple[Segmentation, BatchSource]:
+def _build_objective(bench: _Bench, rounds: Rounds) -> Segmentation:
     chosen = bench.settings
     window, crop = whole(chosen.train.window), whole(chosen.train.crop)
     with torch.random.fork_rng():
         torch.manual_seed(chosen.seed)
-        segmenter = _build_segmenter(bench, nearest=False)
-        objective = Segmentation(
+        rule = rounds.rule if chosen.train.prior else None
+        segmenter = _build_segmenter(bench, place=rounds.knows_place, has_prior=rule is not None)
+        if segmenter.prior is not None and rule is not None:
+            segmenter.prior.load_state_dict(rule)
+        return Segmentation(
             segmenter,
             SegmentationOptions(window=window, crop=crop, scale=choose_scale(window, crop)),
             channels=chosen.model.channels,
             pyramid_labels=tuple(labels.shape[2] for _, labels in bench.pyramid) if chosen.train.pyramid else (),
         ).to(bench.device)
-    return objective, _open_batches(bench)
 
 
-def _build_segmenter(bench: _Bench, *, nearest: bool) -> Segmenter:
+def _build_segmenter(bench: _Bench, *, place: bool, has_prior: bool = False, nearest: bool = False) -> Segmenter:
     """On the pretrained network; with the centroids of a baseline as its head, or with all that fs4 has."""
     chosen = bench.settings
     mean, std = _measure_cues(bench)
     return Segmenter(
-        load_network(bench.project.pretrained, chosen.model.backbone, chosen.model.channels),
+        _load_network(bench),
         channels=chosen.model.channels,
         classes=chosen.classes,
         context=chosen.train.context and not nearest,
-        place=not nearest and _knows_place(bench),
+        place=place,
         nearest=nearest,
+        prior_side=bench.short_side if has_prior else 0,
         cue_mean=mean,
         cue_std=std,
     )
 
 
+def _load_network(bench: _Bench) -> DenseNetwork:
+    return load_network(bench.project.pretrained, bench.settings.model.backbone, bench.settings.model.channels)
+
+
 def _open_batches(bench: _Bench) -> BatchSource:
     side, chosen = bench.cache.short_side, bench.settings
     return BatchSource(bench.cache, batch_size=whole(chosen.train.batch_size), window=(side, side), seed=chosen.seed)
-
-
-def _knows_place(bench: _Bench) -> bool:
-    """Whether the first round found that the place in the image means something."""
-    return bool(read_json(_round(bench.project, 1) / _GROUPING)["with_place"])
 
 
 def _measure_cues(bench: _Bench) -> tuple[list[float], list[float]]:
@@ -447,11 +346,6 @@ def _measure_cues(bench: _Bench) -> tuple[list[float], list[float]]:
     return cues.mean(0).tolist(), cues.std(0).tolist()
 
 
-def _measure(objective: Segmentation, source: BatchSource, bench: _Bench, first: Assignment) -> float:
-    _set_round(bench, objective, first)
-    return measure_steps(objective, source, device=bench.device, precision=bench.precision)
-
-
 def _describe(bench: _Bench, segmenter: Segmenter, summary: dict) -> ModelCard:
     classes = bench.settings.classes
     palette = make_palette(classes)
@@ -465,6 +359,7 @@ def _describe(bench: _Bench, segmenter: Segmenter, summary: dict) -> ModelCard:
         context=segmenter.context is not None,
         place=segmenter.place,
         nearest=segmenter.nearest,
+        prior_side=segmenter.prior_side,
         from_scratch=recorded_value(bench.project, "pretrain", "pretrain.weights") is None,
         summary={**summary, "seed": bench.settings.seed},
         versions={"fs4cli": version("fs4cli"), "torch": version("torch")},
@@ -475,10 +370,6 @@ def _look_larger(settings: Settings, cache: ImageCache, times: float) -> int:
     """The training window's side times `times`, in steps of 32, but no larger than the decoded copies."""
     window = whole(settings.train.window)
     return max(window, min(round(window * times / 32) * 32, cache.short_side // 32 * 32))
-
-
-def _round(project: Project, number: int) -> Path:
-    return project.stage("train") / f"round-{number}"
 
 
 def _shown(summary: dict) -> dict:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8, UInt16
+from jaxtyping import Float, Float32
 
 from fs4cli.clustering.health import Health, count_edges, measure_health
 from fs4cli.data.cells import divide_map
@@ -18,12 +18,6 @@ from fs4cli.data.label_maps import LabelMaps, LabelMapWriter
 from fs4cli.files import hash_file, read_json, write_atomic, write_json
 from fs4cli.model.refinement import refine_probabilities
 from fs4cli.training.segmentation import GuidanceLevel
-
-ANCHOR = 0.5
-"""Power of the first round's assignment in later ones."""
-
-_LEAST = 1e-3
-"""Of a cluster's probability in the first assignment: nobody was surer than that."""
 
 _FILES = ("labels.bin", "confidence.bin", "table.npy", "expected.npz")
 
@@ -59,29 +53,6 @@ def refine_assignment(
     probabilities = torch.from_numpy(soft).permute(2, 0, 1)[None]
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     return refine_probabilities(probabilities, image)[0].permute(1, 2, 0).contiguous().numpy()
-
-
-def hold_to(
-    soft: Float32[np.ndarray, "h w k"], labels: UInt16[np.ndarray, "h w"], confidence: UInt8[np.ndarray, "h w"]
-) -> Float32[np.ndarray, "h w k"]:
-    """A later round's soft assignment, held to the first: where the segmenter is not sure, the first one speaks.
-
-    Left alone, rounds drift: each smooths what the last one made, and thin and rare things go.
-
-    Args:
-        soft: By the segmenter, rows summing to 1.
-        labels: Of the first round.
-        confidence: Of the same, in steps of 1/255.
-
-    Returns:
-        The product of both, the first to the power of `ANCHOR`; rows sum to 1.
-    """
-    clusters = soft.shape[2]
-    sure = confidence[..., None].astype(np.float32) / 255
-    is_it = labels[..., None] == np.arange(clusters)
-    given = np.where(is_it, sure, (1 - sure) / max(1, clusters - 1)) + _LEAST
-    product = soft * given**ANCHOR
-    return (product / product.sum(2, keepdims=True)).astype(np.float32)
 
 
 def write_assignment(

@@ -31,6 +31,15 @@ def test_colours_out_of_range_count_as_the_nearest():
     assert torch.equal(find_lab(torch.full((1, 3, 1, 1), 1.5)), find_lab(torch.ones(1, 3, 1, 1)))
 
 
+@pytest.mark.parametrize("find", [find_cues, find_patterns])
+def test_cues_are_exact_where_the_network_computes_in_half_precision(random, find):
+    images = _as_batch(random.random((32, 48, 3)))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = find(images, 4)
+    assert half.dtype == torch.float32
+    assert torch.equal(half, find(images, 4))
+
+
 def test_cues_are_those_of_scipy(random):
     pixels = random.random((32, 48, 3))
     lab = rgb2lab(pixels)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fs4cli.errors import ProjectError
-from fs4cli.model.cues import COLOUR_CUES, TEXTURE_CUES, find_cues
+from fs4cli.model.cues import COLOUR_CUES, TEXTURE_CUES, find_cues, find_patterns
 from fs4cli.model.segmenter import (
     ModelCard,
     Segmenter,
@@ -49,6 +49,33 @@ def test_probabilities_have_the_size_of_the_images_and_sum_to_one():
     probabilities = _segmenter().probabilities(torch.rand(2, 3, 32, 64))
     assert probabilities.shape == (2, 3, 32, 64)
     assert torch.allclose(probabilities.sum(1), torch.ones(2, 32, 64), atol=1e-5)
+
+
+def test_with_a_prior_whole_images_get_the_product_of_both(random):
+    card = replace(CARD, prior_side=32)
+    segmenter, images = _segmenter(card=card), torch.rand(2, 3, 32, 64)
+    assert segmenter.prior is not None
+    segmenter.prior.weights.copy_(torch.from_numpy(random.normal(0, 1, segmenter.prior.weights.shape)))
+    cues = torch.cat([find_cues(images, 4), find_patterns(images, 4)], 1)
+    with torch.no_grad():
+        learned = segmenter.embed(images).logits
+        product = torch.softmax(learned, 1) * segmenter.prior(cues).exp()
+        found = torch.softmax(segmenter(images), 1)
+    assert torch.allclose(found, product / product.sum(1, keepdim=True), atol=1e-5)
+    assert (found.argmax(1) != learned.argmax(1)).any()  # it has a say
+
+
+def test_the_prior_looks_at_the_size_at_which_the_grouping_was_made(random):
+    segmenter = _segmenter(card=replace(CARD, prior_side=32))
+    large = torch.rand(1, 3, 64, 128)
+    small = torch.nn.functional.interpolate(large, (32, 64), mode="bilinear", antialias=True, align_corners=False)
+    assert segmenter.prior is not None
+    segmenter.prior.weights.copy_(torch.from_numpy(random.normal(0, 1, segmenter.prior.weights.shape)))
+    word = segmenter.prior(torch.cat([find_cues(small, 4), find_patterns(small, 4)], 1))
+    with torch.no_grad():
+        given = segmenter(large) - torch.log_softmax(segmenter.embed(large).logits, 1)
+    enlarged = torch.nn.functional.interpolate(word, (16, 32), mode="bilinear", align_corners=False)
+    assert torch.allclose(given, enlarged, atol=1e-4)
 
 
 def test_embedding_weights_and_attention_lie_at_stride_four():
@@ -181,7 +208,7 @@ def _with_card(path: Path, **changes) -> Path:
 
 def test_a_model_of_a_newer_fs4_is_refused_as_such(saved):
     with pytest.raises(ProjectError, match="newer fs4") as caught:
-        read_card(_with_card(saved, format=2))
+        read_card(_with_card(saved, format=3))
     assert caught.value.hints == ("update fs4",)
 
 
@@ -199,6 +226,8 @@ def test_a_model_of_a_newer_fs4_is_refused_as_such(saved):
         {"unheard_of": 1},
         {"format": "new"},
         {"format": 0},
+        {"prior_side": -1},
+        {"prior_side": 1.5},
         {"format": True},
         {"short_side": 10**9},
         {"short_side": "64"},

@@ -21,6 +21,7 @@ from fs4cli.project.project import Project
 from fs4cli.project.record import finish_record, read_record, start_record, write_record
 from fs4cli.stages import evaluate as stage
 from fs4cli.stages.evaluate import load_maker, run_evaluate
+from fs4cli.stages.ingest import run_ingest
 from fs4cli.stages.predict import run_predict
 
 LABELS = {"a": [[0, 0, 1, 1], [0, 0, 1, 1]], "b": [[2, 2, 2, 2], [0, 0, 255, 255]]}
@@ -467,6 +468,25 @@ def test_a_model_is_probed_on_images_that_are_not_scored(labels, photos, tmp_pat
         run_evaluate(settings, probe=ProbeSource(), **options)
 
 
+def test_a_probe_of_a_data_set_is_fitted_on_another_split_of_it(tmp_path, model):
+    for split in ("train2017", "val2017"):
+        for number in range(3):
+            name = f"{number + (10 if split == 'val2017' else 20):012}"
+            ids = np.kron(np.roll([[0, 15, 123, 255]], number, 1), np.ones((32, 16), int))  # person, outdoor, ground
+            save(tmp_path / "coco" / split / f"{name}.png", ids)
+            light = np.select([ids == 0, ids == 15, ids == 123], [20, 120, 220], 0)
+            save(tmp_path / "coco" / split / f"{name}.jpg", np.dstack([light] * 3))
+    settings = with_values(Settings(), {"device": "cpu"})
+    options = {"dataset": "cocostuff", "root": tmp_path / "coco", "split": "val", "protocol": "full", "model": model}
+    report = run_evaluate(settings, probe=ProbeSource(), progress=SilentProgress(), **options).report
+    assert report["counted"]["images"] == 3
+    assert report["probe"]["fitted_images"] == 3
+    assert "split train" in report["probe"]["fitted_on"]
+    assert report["probe"]["metrics"]["all"]["accuracy"] > 0.8  # what is left are the borders: features have stride 4
+    with pytest.raises(InputError, match="fitted on and scored as well"):
+        run_evaluate(settings, probe=ProbeSource(split="val"), progress=SilentProgress(), **options)
+
+
 def test_without_labels_the_report_has_health_and_stability_and_no_scores(labels, photos, tmp_path, model):
     settings = with_values(Settings(), {"device": "cpu"})
     options = {"images": photos, "model": model, "unlabeled": True, "out": tmp_path / "out"}
@@ -483,6 +503,26 @@ def test_without_labels_the_report_has_health_and_stability_and_no_scores(labels
     assert both["metrics"]["all"]["accuracy"] is not None
     with pytest.raises(UsageError, match="not at ready masks"):
         run_evaluate(settings, predictions=labels, unlabeled=True, progress=SilentProgress())
+
+
+def test_without_labels_and_images_those_that_the_project_learned_from_are_looked_at(photos, tmp_path, model):
+    project = Project(tmp_path / "p")
+    settings = with_values(Settings(), {"device": "cpu", "workers": 0})
+    run_ingest(project, settings, images=[str(photos)], progress=SilentProgress())
+    trained = start_record("train", settings={}, explicit=[], inputs={}, seed=0)
+    write_record(project, finish_record(trained, outputs={"model": "abc"}, summary={}))
+    shutil.copy(model, project.model)
+    report = run_evaluate(settings, project=project, unlabeled=True, progress=SilentProgress()).report
+    assert report["metrics"] == {}
+    assert report["unlabeled"]["images"] == report["unlabeled"]["of"] == 2
+    with pytest.raises(UsageError, match="no project whose images"):
+        run_evaluate(settings, model=model, unlabeled=True, progress=SilentProgress())
+
+
+def test_how_ready_masks_were_made_is_not_in_the_record(labels, tmp_path):
+    project = Project(tmp_path / "p")
+    run_evaluate(Settings(), labels=labels, predictions=labels, project=project, progress=SilentProgress())
+    assert set(read_record(project, "evaluate").settings) == {"evaluate.void"}
 
 
 def test_several_models_give_the_mean_and_the_spread(labels, photos, tmp_path, monkeypatch):

@@ -17,8 +17,8 @@ from fs4cli.pipeline import train_from_images
 from fs4cli.progress import SilentProgress
 from fs4cli.project.project import Project
 from fs4cli.project.record import read_record
-from fs4cli.stages import train
 from fs4cli.stages.train import TrainResult, run_train
+from fs4cli.training import rounds
 from fs4cli.training.assignment import read_assignment
 
 IMAGES = 10
@@ -107,13 +107,39 @@ def test_the_first_grouping_can_be_held_to_cues_or_to_features(project, grouping
     told = json.loads((project.stage("train") / "round-1" / "grouping.json").read_text())
     assert re.search(chosen, told["chosen"])
     assert grouping == "features" or not any("learned" in name for name in told["gains"])
+    assert (read_card(project.model).prior_side > 0) is (grouping == "cues")  # cues cannot tell classes of features
+
+
+def test_the_model_keeps_the_word_of_the_first_grouping_unless_it_is_told_not_to(trained, project):
+    segmenter, card = load_model(Project(trained).model, torch.device("cpu"))
+    told = json.loads((Project(trained).stage("train") / "round-1" / "grouping.json").read_text())
+    assert card.prior_side == 96 and segmenter.prior is not None
+    assert torch.equal(segmenter.prior.weights, torch.tensor(told["rule"]["weights"]))
+    _train(project, choose_tiny(train__prior=False, train__steps=2, train__rounds=1))
+    segmenter, card = load_model(project.model, torch.device("cpu"))
+    assert card.prior_side == 0 and segmenter.prior is None
+
+
+def test_a_round_that_an_older_fs4_began_ends_without_that_word(trained, project):
+    with pytest.raises(Interrupted):
+        _train(project, choose_tiny(train__prior=False), progress=Stopping("train", 2))
+    path = project.stage("train") / "round-1" / "grouping.json"
+    told = json.loads(path.read_text())
+    del told["rule"]
+    path.write_text(json.dumps(told))
+    record = json.loads(project.record("train").read_text())
+    del record["settings"]["train.prior"]
+    record["explicit"] = [key for key in record["explicit"] if key != "train.prior"]
+    project.record("train").write_text(json.dumps(record))
+    _train(project)
+    assert read_card(project.model).prior_side == 0
 
 
 def test_assignments_may_be_left_as_they_were_found(project, monkeypatch):
     def refuse(soft, pixels):
         raise AssertionError("an assignment was sharpened")
 
-    monkeypatch.setattr(train, "refine_assignment", refuse)
+    monkeypatch.setattr(rounds, "refine_assignment", refuse)
     _train(project, choose_tiny(train__refine=False))
 
 
@@ -124,7 +150,7 @@ def test_an_assignment_that_collapses_is_not_learned_from(project, monkeypatch):
         shown.append((before, after))
         return "clusters are merging into one background"
 
-    monkeypatch.setattr(train, "find_collapse", collapse)
+    monkeypatch.setattr(rounds, "find_collapse", collapse)
     progress = SilentProgress()
     result = _train(project, progress=progress)
     assert [line for line in progress.warned if "the assignment of the round before" in line]

@@ -11,7 +11,6 @@ from fs4cli.training.assignment import (
     Assignment,
     count_cell_shares,
     guide,
-    hold_to,
     read_assignment,
     refine_assignment,
     write_assignment,
@@ -135,19 +134,3 @@ def test_refining_an_assignment_is_refining_probabilities(random):
     )
     assert np.allclose(refined, expected[0].permute(1, 2, 0).numpy())
     assert np.allclose(refined.sum(2), 1, atol=1e-5)
-
-
-def test_later_rounds_are_held_to_the_first_and_change_where_the_segmenter_is_sure():
-    # four pixels that the first round gave to cluster 0, sure of it; what the segmenter says of cluster 1 grows
-    soft = np.array([[[0.5, 0.5], [0.2, 0.8], [0.02, 0.98], [0.001, 0.999]]], np.float32)
-    held = hold_to(soft, np.zeros((1, 4), np.uint16), np.full((1, 4), 255, np.uint8))
-    assert held.argmax(2).tolist() == [[0, 0, 1, 1]]
-    # odds of 1 / 0.001, to the power of a half: about 32 to 1
-    assert held[0, 0, 0] / held[0, 0, 1] == pytest.approx(31.6, rel=0.01)
-    assert np.allclose(held.sum(2), 1)
-
-
-def test_a_first_round_that_was_not_sure_holds_nothing():
-    soft = np.array([[[0.5, 0.3, 0.2]]], np.float32)
-    held = hold_to(soft, np.ones((1, 1), np.uint16), np.full((1, 1), 85, np.uint8))  # a third: as likely as the others
-    assert np.allclose(held, soft, atol=1e-3)
