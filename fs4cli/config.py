@@ -128,7 +128,9 @@ class Settings(_Section):
     images: tuple[str, ...] = Field(
         default=(), description="Folders, files, globs or list files of the images to learn from."
     )
-    classes: int = Field(default=27, ge=2, le=1000, description="Classes the finished model tells apart.")
+    classes: Annotated[int, Field(ge=2, le=1000)] | Auto = Field(
+        default=27, description="Classes the finished model tells apart; auto finds a number from 3 to 20."
+    )
     preset: Literal["auto", "tiny", "small", "base", "large"] = Field(
         default="auto", description="Size of everything that is left to the plan."
     )

@@ -72,12 +72,12 @@ def open_stage(
     inputs = read_inputs(project, stage)
     record = None if fresh else read_record(project, stage)
     if record is None:
-        return _start(project, stage, settings, inputs)
+        return _start(project, stage, settings, inputs, progress)
     settings = keep_earlier_choices(settings, stage, record)
     values, explicit = stage_settings(settings, stage)
     changes = find_changes(record, settings=values, explicit=explicit, inputs=inputs)
     if changes and _has_made_nothing(project, stage, record):
-        return _start(project, stage, settings, inputs)
+        return _start(project, stage, settings, inputs, progress)
     if changes:
         word = "finished" if record.state == "done" else "stopped"
         raise ProjectError(
@@ -216,7 +216,7 @@ def read_facts(project: Project, settings: Settings) -> Facts:
         height=height[len(entries) // 2],
         width=width[len(entries) // 2],
         grey_share=sum(entry.is_grey for entry in entries) / len(entries),
-        classes=settings.classes,
+        classes=settings.classes if isinstance(settings.classes, int) else 0,
         device=device.type,
         device_name=describe_device(device),
         cores=usable_cores(),
@@ -224,6 +224,25 @@ def read_facts(project: Project, settings: Settings) -> Facts:
         precision=choose_precision(settings.precision, device),
         detail=detail,
     )
+
+
+def _plan_classes(project: Project, stage: str, settings: Settings, progress: Progress) -> Planned:
+    """How many classes `auto` comes to: found out once, before cells are grouped."""
+    if stage != "cluster":
+        return Planned(recorded_value(project, "cluster", "classes"), "as in cluster")
+    from fs4cli.training.class_count import count_classes
+
+    cache = ImageCache.open(project.cache)
+    side = look_larger(recorded_value(project, "pretrain", "pretrain.window"), 1.5, cache.short_side)
+    progress.say("cluster: finding out how many classes there are")
+    found = count_classes(cache, short_side=side, seed=settings.seed, progress=progress)
+    progress.say(f"cluster: {found.count} classes, {found.explain()}")
+    return Planned(found.count, found.explain())
+
+
+def look_larger(window: int, times: float, largest: int) -> int:
+    """A training window's side times `times`, in steps of 32, but no larger than the decoded copies."""
+    return max(window, min(round(window * times / 32) * 32, largest // 32 * 32))
 
 
 def remove_stage(project: Project, stage: str) -> None:
@@ -261,12 +280,15 @@ def recorded_value(project: Project, stage: str, key: str) -> Any:
     return record.planned.get(key, record.settings.get(key))
 
 
-def _start(project: Project, stage: str, settings: Settings, inputs: dict[str, str]) -> OpenedStage:
+def _start(project: Project, stage: str, settings: Settings, inputs: dict[str, str], progress: Progress) -> OpenedStage:
     _check_levels(settings)
     values, explicit = stage_settings(settings, stage)
-    facts = read_facts(project, settings)
+    classes = _plan_classes(project, stage, settings, progress) if values.get("classes") == "auto" else None
+    facts = read_facts(project, settings if classes is None else with_values(settings, {"classes": classes.value}))
     preset = Planned(settings.preset, "chosen") if settings.preset in PRESETS else choose_preset(facts)
     plan = {"preset": preset, **plan_values(facts, preset.value, grids=settings.cluster.grids)}
+    if classes is not None:
+        plan["classes"] = classes
     if settings.budget is not None:
         parse_duration(settings.budget)
         plan.pop(f"{stage}.steps", None)  # `plan_budget` will measure what they cost

@@ -9,7 +9,7 @@ from fs4cli.cli.session import Session
 
 def cluster(
     session: Session,
-    classes: Annotated[int | None, setting_option("classes", "--classes", metavar="K")] = None,
+    classes: Annotated[str | None, setting_option("classes", "--classes", metavar="K|auto")] = None,
     fresh: Fresh = False,
     yes: Yes = False,
 ) -> None:

@@ -25,7 +25,7 @@ def init(
         typer.Argument(metavar="DIR", help="The new project's folder.", show_default=False, rich_help_panel=COMMON),
     ],
     images: Annotated[list[str] | None, setting_option("images", "--images", metavar="PATH")] = None,
-    classes: Annotated[int | None, setting_option("classes", "--classes", metavar="K")] = None,
+    classes: Annotated[str | None, setting_option("classes", "--classes", metavar="K|auto")] = None,
 ) -> None:
     """Make a project folder with its settings file.
 
@@ -45,7 +45,7 @@ def init(
     session.report.show({"project": project.root, "created": True}, paths=(folder,), next_command=f"fs4 train{more}")
 
 
-def create_project(folder: Path, *, images: Sequence[str] = (), classes: int | None = None) -> Project:
+def create_project(folder: Path, *, images: Sequence[str] = (), classes: str | None = None) -> Project:
     """Make a project.
 
     Args:

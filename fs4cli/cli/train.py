@@ -23,7 +23,7 @@ _JOB = ("ingest", "pretrain", "cluster", "train")
 def train(
     session: Session,
     images: Annotated[list[str] | None, setting_option("images", "--images", metavar="PATH")] = None,
-    classes: Annotated[int | None, setting_option("classes", "--classes", metavar="K")] = None,
+    classes: Annotated[str | None, setting_option("classes", "--classes", metavar="K|auto")] = None,
     budget: Annotated[str | None, setting_option("budget", "--budget", metavar="TIME")] = None,
     steps: Annotated[str | None, setting_option("train.steps", "--steps", metavar="N")] = None,
     preset: Annotated[str | None, setting_option("preset", "--preset", panel=MODEL, metavar="SIZE")] = None,
@@ -41,7 +41,7 @@ def train(
 
     Examples:
       fs4 train --images ./unlabeled --classes 11
-      fs4 train --images ./unlabeled --budget 20m
+      fs4 train --images ./unlabeled --classes auto --budget 20m
       fs4 train --dry-run
     """
     check_sources(images or ())
@@ -75,7 +75,7 @@ def train(
     session.report.show(result, paths=(project.model,), next_command=session.suggest("fs4 predict IMAGE -o mask.png"))
 
 
-def _new_project(session: Session, images: list[str], classes: int | None, dry_run: bool) -> Project:
+def _new_project(session: Session, images: list[str], classes: str | None, dry_run: bool) -> Project:
     folder = Path(NEW_PROJECT)
     session.report.say(f"no project here: {'would make' if dry_run else 'making'} `./{NEW_PROJECT}`")
     if dry_run:

@@ -7,15 +7,17 @@ Ours: what is clustered and how, docs/grouping.md. The clusters are found in fix
 from a few hundred images join only where the cues bear them out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
+from fs4cli.clustering.agreement import adjusted_rand
 from fs4cli.clustering.evidence import (
     AXES,
     COLOUR_AXES,
+    FEWEST_IMAGES,
     PLACE_MATTERS,
     TEXTURE_AXES,
     are_images_grey,
@@ -29,7 +31,13 @@ from fs4cli.clustering.grouping import Grouping, choose_grouping, join_features
 from fs4cli.clustering.mixture import NOISE, TiedMixture, make_mixture
 
 VECTORS = 12_000
-"""Pixels that the clusters are found on, about as many of each image."""
+"""Pixels that each run finds the clusters on, about as many of each image."""
+
+RUNS = 5
+"""How often the clusters are found."""
+
+SHARE = 0.6
+"""Of the images that each run sees."""
 
 FEATURE_COUNTS = (3, 4)
 """How many axes of the learned features may join: fewer say too little, more drown the cues."""
@@ -118,6 +126,9 @@ class PixelClusters:
 def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int, seed: int) -> PixelClusters:
     """Find `classes` clusters in the pixels of the images: seconds, whatever their number and size.
 
+    They are found `RUNS` times, each time on other images and from other guesses, and those that agree best with all
+    the others are taken: what comes out only once is chance.
+
     Args:
         images: Some of all images, read once, one after the other; their grids may differ in size.
         classes: How many clusters, at least 1 and at most as many as there are pixels.
@@ -127,7 +138,7 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     Raises:
         ValueError: There are fewer pixels than classes.
     """
-    chosen, features, cues = _sample(images, -(-max(VECTORS, 200 * classes) // number), seed)
+    chosen, features, cues = _sample(images, -(-max(VECTORS, 200 * classes) // max(1, round(SHARE * number))), seed)
     place, bright_lines = measure_place(cues), are_lines_bright(cues)
     sample = np.concatenate(
         [
@@ -140,23 +151,27 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     with_place = place > PLACE_MATTERS
     if not with_place:
         sample = np.ascontiguousarray(sample[:, :-2])
-    grouping, gains = choose_grouping(sample, classes, list_evidence(place, is_grey=are_images_grey(cues)), seed=seed)
+    evidence = list_evidence(place, is_grey=are_images_grey(cues))
     feature_axes = _find_axes(features) if features.shape[1] >= max(FEATURE_COUNTS) else None
-    rows = sample
-    if feature_axes is not None:
-        learned = feature_axes.project(features)
-        rows = np.concatenate([sample, learned], axis=1)
-        grouping, more = join_features(grouping, sample, learned, classes, counts=FEATURE_COUNTS, seed=seed)
-        gains |= more
-        if max(grouping.axes) < sample.shape[1]:
-            feature_axes, rows = None, sample
-    ids = grouping.logits(rows).argmax(1)
+    learned = features[:, :0] if feature_axes is None else feature_axes.project(features)
+    rows = np.concatenate([sample, learned], axis=1)
+    runs = []
+    for run, part in enumerate(_draw_parts([len(ids) for ids in chosen], seed)):
+        grouping, gains = choose_grouping(sample[part], classes, evidence, seed=seed + run)
+        if feature_axes is not None:
+            grouping, more = join_features(
+                grouping, sample[part], learned[part], classes, counts=FEATURE_COUNTS, seed=seed + run
+            )
+            gains |= more
+        runs.append((grouping, gains, grouping.logits(rows).argmax(1)))
+    best, agreement = _choose_typical([ids for _, _, ids in runs], classes)
+    grouping, gains, ids = runs[best]
     return PixelClusters(
         grouping,
         _find_rule(grouping, sample, ids, bright_lines=bright_lines),
         with_place,
         bright_lines,
-        feature_axes,
+        feature_axes if max(grouping.axes) >= sample.shape[1] else None,
         {
             "images": number,
             "vectors": len(sample),
@@ -165,10 +180,38 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
             "bright_lines": bright_lines,
             "chosen": grouping.name,
             "gains": {name: round(gain, 4) for name, gain in gains.items()},
+            "agreement": round(agreement, 3),
             "shares": [round(share / len(ids), 4) for share in np.bincount(ids, minlength=classes).tolist()],
             "explained": _explain(sample, ids),
         },
     )
+
+
+def _draw_parts(pixels: Sequence[int], seed: int) -> list[Int64[np.ndarray, " _"]]:
+    """For each run, the rows of the images that it sees.
+
+    Args:
+        pixels: How many rows each image has, in order.
+        seed: Of the choice.
+    """
+    owners = np.repeat(np.arange(len(pixels)), pixels)
+    parts = []
+    for run in range(RUNS):
+        random = np.random.default_rng([seed, 41, run])
+        seen = random.permutation(len(pixels))[: max(min(len(pixels), FEWEST_IMAGES), round(SHARE * len(pixels)))]
+        parts.append(np.flatnonzero(np.isin(owners, seen)))
+    return parts
+
+
+def _choose_typical(runs: Sequence[Int64[np.ndarray, " n"]], classes: int) -> tuple[int, float]:
+    """Which run divides the same vectors most as the others do, and its mean adjusted Rand index with them."""
+    alike = np.ones((len(runs), len(runs)))
+    for one in range(len(runs)):
+        for other in range(one):
+            joint = np.bincount(runs[one] * classes + runs[other], minlength=classes * classes)
+            alike[one, other] = alike[other, one] = adjusted_rand(joint.reshape(classes, classes))
+    means = (alike.sum(1) - 1) / (len(runs) - 1)
+    return int(means.argmax()), float(means.max())
 
 
 def _find_rule(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from fs4cli.evaluation.agreement import adjusted_rand, mutual_information
+from fs4cli.clustering.agreement import adjusted_rand, mutual_information
 from fs4cli.evaluation.boundary import TOLERANCE
 from fs4cli.evaluation.classes import ClassTable
 from fs4cli.evaluation.confusion import Tally

@@ -23,7 +23,7 @@ class Facts:
         height: Median height of the cached copies, in pixels.
         width: Median width of the same.
         grey_share: Share of the images without colour.
-        classes: Classes asked for.
+        classes: Classes asked for; 0 where they are still to be counted.
         device: "cpu", "cuda" or "mps".
         device_name: As a person calls it.
         cores: Processor cores this process may use.

@@ -31,7 +31,7 @@ _EXAMPLES = {"images": "[./photos]", "budget": "20m", "pretrain.weights": "./wei
 _WIDTH = 28
 
 
-def write_starter(path: Path, *, images: Sequence[str] = (), classes: int | None = None) -> None:
+def write_starter(path: Path, *, images: Sequence[str] = (), classes: int | str | None = None) -> None:
     """Write a commented `fs4.yaml` of at most 40 lines.
 
     Args:

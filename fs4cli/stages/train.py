@@ -29,7 +29,16 @@ from fs4cli.model.device import Precision, choose_device, choose_precision
 from fs4cli.model.extraction import extract_maps
 from fs4cli.model.network import DenseNetwork, load_network
 from fs4cli.model.segmenter import KNOWN_CUES, ModelCard, Segmenter, save_model
-from fs4cli.planning import OpenedStage, close_stage, measure_steps, open_stage, plan_budget, recorded_value, whole
+from fs4cli.planning import (
+    OpenedStage,
+    close_stage,
+    look_larger,
+    measure_steps,
+    open_stage,
+    plan_budget,
+    recorded_value,
+    whole,
+)
 from fs4cli.progress import Progress
 from fs4cli.project.project import Project
 from fs4cli.training.checkpoint import CheckpointFolder
@@ -111,7 +120,7 @@ def run_train(project: Project, settings: Settings, *, progress: Progress, fresh
     summary = {
         "steps": trained.result.step,
         "images": len(bench.cache),
-        "classes": opened.settings.classes,
+        "classes": whole(opened.settings.classes),
         "rounds": opened.settings.train.rounds,
         "health": trained.division.health.as_dict(),
         "shares": [round(float(share), 4) for share in trained.division.shares],
@@ -199,7 +208,7 @@ def _measure_baseline(objective: Picie, source: BatchSource, bench: _Bench) -> f
 
 def _name_work(bench: _Bench) -> dict[str, Any]:
     return {
-        "clusters": bench.settings.classes,
+        "clusters": whole(bench.settings.classes),
         "seed": bench.settings.seed,
         "device": bench.device,
         "precision": bench.precision,
@@ -220,7 +229,7 @@ def _set_up(project: Project, settings: Settings, progress: Progress) -> _Bench:
         cache=cache,
         device=device,
         precision=choose_precision(settings.precision, device),
-        short_side=_look_larger(settings, cache, ASSIGN_AT),
+        short_side=look_larger(whole(settings.train.window), ASSIGN_AT, cache.short_side),
         pyramid=pyramid,
         progress=progress,
     )
@@ -275,7 +284,7 @@ def _open_rounds(bench: _Bench) -> Rounds:
         cache=bench.cache,
         pyramid=bench.pyramid,
         is_guided=chosen.train.pyramid,
-        classes=chosen.classes,
+        classes=whole(chosen.classes),
         grouping=chosen.train.grouping,
         refine=chosen.train.refine,
         short_side=bench.short_side,
@@ -310,7 +319,7 @@ def _build_segmenter(bench: _Bench, *, place: bool, has_prior: bool = False, nea
     return Segmenter(
         _load_network(bench),
         channels=chosen.model.channels,
-        classes=chosen.classes,
+        classes=whole(chosen.classes),
         context=chosen.train.context and not nearest,
         place=place,
         nearest=nearest,
@@ -347,7 +356,7 @@ def _measure_cues(bench: _Bench) -> tuple[list[float], list[float]]:
 
 
 def _describe(bench: _Bench, segmenter: Segmenter, summary: dict) -> ModelCard:
-    classes = bench.settings.classes
+    classes = whole(bench.settings.classes)
     palette = make_palette(classes)
     return ModelCard(
         backbone=bench.settings.model.backbone,
@@ -355,7 +364,9 @@ def _describe(bench: _Bench, segmenter: Segmenter, summary: dict) -> ModelCard:
         classes=tuple(f"class-{number}" for number in range(classes)),
         palette=tuple((int(red), int(green), int(blue)) for red, green, blue in palette),
         # a baseline is looked at as its centroids were found
-        short_side=bench.short_side if segmenter.nearest else _look_larger(bench.settings, bench.cache, PREDICT_AT),
+        short_side=bench.short_side
+        if segmenter.nearest
+        else look_larger(whole(bench.settings.train.window), PREDICT_AT, bench.cache.short_side),
         context=segmenter.context is not None,
         place=segmenter.place,
         nearest=segmenter.nearest,
@@ -364,12 +375,6 @@ def _describe(bench: _Bench, segmenter: Segmenter, summary: dict) -> ModelCard:
         summary={**summary, "seed": bench.settings.seed},
         versions={"fs4cli": version("fs4cli"), "torch": version("torch")},
     )
-
-
-def _look_larger(settings: Settings, cache: ImageCache, times: float) -> int:
-    """The training window's side times `times`, in steps of 32, but no larger than the decoded copies."""
-    window = whole(settings.train.window)
-    return max(window, min(round(window * times / 32) * 32, cache.short_side // 32 * 32))
 
 
 def _shown(summary: dict) -> dict:

@@ -230,6 +230,7 @@ class TestTrain:
         (["pretrain", "--steps", "7"], "run_pretrain", "pretrain.steps", 7),
         (["pretrain", "--backbone", "resnet34"], "run_pretrain", "model.backbone", "resnet34"),
         (["cluster", "--classes", "7"], "run_cluster", "classes", 7),
+        (["cluster", "--classes", "auto"], "run_cluster", "classes", "auto"),
         (["ingest", "--pattern", "*.png"], "run_ingest", "ingest.pattern", "*.png"),
         (["train", "--steps", "auto"], "train_from_images", "train.steps", "auto"),
         (["train", "--preset", "tiny"], "train_from_images", "preset", "tiny"),

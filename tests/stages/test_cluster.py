@@ -14,11 +14,15 @@ from fs4cli.errors import Interrupted, ProjectError
 from fs4cli.model.extraction import extract_maps
 from fs4cli.model.network import load_network
 from fs4cli.progress import SilentProgress
+from fs4cli.project.plan import read_plan
 from fs4cli.project.project import Project
+from fs4cli.project.record import read_record
 from fs4cli.stages import cluster
 from fs4cli.stages.cluster import ClusterResult, run_cluster
 from fs4cli.stages.ingest import run_ingest
 from fs4cli.stages.pretrain import run_pretrain
+from fs4cli.stages.train import run_train
+from fs4cli.training import class_count
 
 IMAGES = 12
 
@@ -133,3 +137,28 @@ def test_pretrained_weights_are_needed(project):
     with pytest.raises(ProjectError, match="cluster needs the result of pretrain") as caught:
         _cluster(project)
     assert "fs4 pretrain" in caught.value.hints[0]
+
+
+def test_the_number_of_classes_can_be_found_out_and_train_takes_it_over(project, monkeypatch):
+    monkeypatch.setattr(class_count, "COUNTS", (3, 6))
+    progress = SilentProgress()
+    _cluster(project, choose_tiny(classes="auto"), progress=progress)
+    assert [line for line in progress.said if line.startswith("cluster: 3 classes, ")]  # green, red, blue
+    plan = read_plan(project)
+    assert plan["values"]["classes"]["value"] == 3 and "(3: " in plan["values"]["classes"]["reason"]
+    assert plan["facts"]["classes"] == 3
+    monkeypatch.setattr(class_count, "count_classes", None)  # it is not asked again
+    assert not _cluster(project, choose_tiny(classes="auto")).is_new
+    trained = run_train(project, choose_tiny(classes="auto", train__steps=2, train__rounds=1), progress=progress)
+    assert trained.classes == 3
+    with pytest.raises(ProjectError, match="other settings") as caught:
+        _cluster(project, choose_tiny(classes=3))
+    assert "classes changed auto -> 3" in str(caught.value.details)
+
+
+def test_counting_classes_that_was_stopped_leaves_nothing_behind(project, monkeypatch):
+    monkeypatch.setattr(class_count, "COUNTS", (3, 4))
+    with pytest.raises(Interrupted):
+        _cluster(project, choose_tiny(classes="auto"), progress=Stopping("count classes", 1))
+    assert read_record(project, "cluster") is None
+    assert _cluster(project, choose_tiny(classes="auto")).is_new

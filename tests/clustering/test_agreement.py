@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from fs4cli.evaluation.agreement import adjusted_rand, mutual_information
+from fs4cli.clustering.agreement import adjusted_rand, mutual_information
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.3, 1.0])
