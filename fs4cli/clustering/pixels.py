@@ -138,7 +138,9 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     Raises:
         ValueError: There are fewer pixels than classes.
     """
-    chosen, features, cues = _sample(images, -(-max(VECTORS, 200 * classes) // max(1, round(SHARE * number))), seed)
+    seen = max(1, round(SHARE * number))
+    least = -(-200 * classes // seen)
+    chosen, features, cues = _sample(images, max(-(-VECTORS // seen), least), least, seed)
     place, bright_lines = measure_place(cues), are_lines_bright(cues)
     sample = np.concatenate(
         [
@@ -240,14 +242,17 @@ def _find_axes(features: Float32[np.ndarray, "n c"]) -> FeatureAxes:
 
 
 def _sample(
-    images: Iterable[PixelMaps], count: int, seed: int
+    images: Iterable[PixelMaps], count: int, least: int, seed: int
 ) -> tuple[list[Int64[np.ndarray, " _"]], Float32[np.ndarray, "n d"], list[Float32[np.ndarray, "_ _ c"]]]:
-    """Up to `count` pixels of each image: which, their learned features, and the cues of all pixels."""
+    """Up to `count` pixels of each image: which, their learned features, and the cues of all pixels.
+
+    A quarter of an image's pixels, and `least`, is enough: neighbours say the same.
+    """
     random = np.random.default_rng([seed, 31])
     pixels, features, cues = [], [], []
     for maps in images:
         height, width = maps.cues.shape[:2]
-        pixels.append(random.permutation(height * width)[:count])
+        pixels.append(random.permutation(height * width)[: min(count, max(least, height * width // 4))])
         features.append(maps.features.reshape(height * width, -1)[pixels[-1]])
         cues.append(maps.cues)
     return pixels, np.concatenate(features), cues

@@ -89,7 +89,7 @@ def test_the_version_is_one_line_or_one_object(fs4):
         (["train", "--clases", "3"], "no such option: --clases"),
         (["status", "extra"], "got unexpected extra argument"),
         (["predict"], "missing argument"),
-        (["train", "--classes", "many"], "invalid value for"),
+        (["train", "--seed", "many"], "invalid value for"),
         (["--progress", "loud", "status"], "invalid value for"),
         (["config", "sho"], "no such command 'sho'"),
     ],

@@ -96,7 +96,10 @@ class TestInit:
         assert "warning: `p/fs4.yaml` is left as it is" in outcome.err
         assert (project / "fs4.yaml").read_text() == "classes: 9\n"
 
-    @pytest.mark.parametrize(("words", "code"), [(["--classes", "1"], 3), (["--images", "nowhere"], 4)])
+    @pytest.mark.parametrize(
+        ("words", "code"),
+        [(["--classes", "1"], 3), (["--classes", "many"], 3), (["--classes", "many"], 3), (["--images", "nowhere"], 4)],
+    )
     def test_a_mistake_leaves_no_folder_behind(self, fs4, tmp_path, words, code):
         assert fs4("init", "p", *words).code == code
         assert not (tmp_path / "p").exists()

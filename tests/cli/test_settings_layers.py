@@ -104,7 +104,7 @@ def test_variables_without_the_double_underscore_are_no_settings():
 @pytest.mark.parametrize(
     ("override", "message", "detail"),
     [
-        ("classes=1", "bad value `1` for `classes` (--set)", "a whole number, at least 2 and at most 1000"),
+        ("classes=1", "bad value `1` for `classes` (--set)", "`auto` or a whole number, at least 2 and at most 1000"),
         ("train.crop=big", "bad value `big` for `train.crop` (--set)", "`auto` or a whole number, at least 1"),
         ("train.crop=true", "bad value `true` for `train.crop` (--set)", "`auto` or a whole number, at least 1"),
         ("preset=huge", "bad value `huge` for `preset` (--set)", "`auto`, `tiny`, `small`, `base` or `large`"),

@@ -30,7 +30,7 @@ OWN = {
     "cluster": "classes preset seed model.backbone model.channels cluster.grids cluster.clusters cluster.balanced",
     "train": "classes preset seed precision model.backbone model.channels train.steps train.batch_size train.window"
     " train.crop train.learning_rate train.method train.pyramid train.context train.grouping"
-    " train.refine train.rounds",
+    " train.refine train.prior train.rounds",
     "predict": "precision predict.size predict.flip predict.refine",
     "evaluate": "predict.size predict.flip predict.refine evaluate.void",
 }
@@ -53,7 +53,7 @@ _SIDE = st.one_of(st.just("auto"), st.integers(32, 2048))
 _WORD = st.text("abcdefghij_0123456789", min_size=1, max_size=12)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "images": st.lists(_WORD.map("/data/{}".format), max_size=3).map(tuple),
-    "classes": st.integers(2, 1000),
+    "classes": st.one_of(st.just("auto"), st.integers(2, 1000)),
     "preset": st.sampled_from(["auto", "tiny", "small", "base", "large"]),
     "budget": st.sampled_from([None, "90s", "20m", "1h30m"]),
     "seed": st.integers(0, 2**31 - 1),
@@ -88,6 +88,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "train.method": st.sampled_from(["fs4", "picie", "picie-as-released", "mdc", "kmeans"]),
     "train.grouping": st.sampled_from(["auto", "cues", "features"]),
     "train.refine": st.booleans(),
+    "train.prior": st.booleans(),
     "train.rounds": st.integers(1, 20),
     "train.checkpoint_every": st.floats(0.001, 1e4),
     "predict.size": _SIDE,
