@@ -98,7 +98,7 @@ class TestInit:
 
     @pytest.mark.parametrize(
         ("words", "code"),
-        [(["--classes", "1"], 3), (["--classes", "many"], 3), (["--classes", "many"], 3), (["--images", "nowhere"], 4)],
+        [(["--classes", "1"], 3), (["--classes", "many"], 3), (["--images", "nowhere"], 4)],
     )
     def test_a_mistake_leaves_no_folder_behind(self, fs4, tmp_path, words, code):
         assert fs4("init", "p", *words).code == code
