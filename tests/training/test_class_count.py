@@ -13,7 +13,7 @@ from fs4cli.training.class_count import ClassCount, choose_count, count_classes
 class Patches:
     """Stands for the cache: pictures of square patches, each in one of some colours, with a little noise."""
 
-    def __init__(self, random, *, colours: int, images: int = 12):
+    def __init__(self, random, *, colours: int, images: int = 9):
         palette = random.integers(0, 256, (colours, 3))
         while min(abs(one - other).sum() for n, one in enumerate(palette) for other in palette[:n]) < 150:
             palette = random.integers(0, 256, (colours, 3))
@@ -33,8 +33,8 @@ class Patches:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Fewer pixels and numbers than a user gets."""
-    monkeypatch.setattr(pixels, "VECTORS", 1000)
-    monkeypatch.setattr(class_count, "COUNTS", (3, 4, 5, 6, 8))
+    monkeypatch.setattr(pixels, "VECTORS", 400)
+    monkeypatch.setattr(class_count, "COUNTS", (3, 4, 6))
 
 
 @pytest.mark.parametrize("colours", [3, 4])
