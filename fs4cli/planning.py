@@ -126,7 +126,8 @@ def find_stage_changes(project: Project, stage: str, settings: Settings) -> list
 def keep_earlier_choices(settings: Settings, stage: str, record: Record) -> Settings:
     """The settings with what somebody chose when the stage first ran, where nobody chooses otherwise now."""
     values, explicit = stage_settings(settings, stage)
-    earlier = {key: record.settings[key] for key in record.explicit if key in values and key not in explicit}
+    chosen = [key for key in record.explicit if key in record.settings]  # anybody may have edited the record
+    earlier = {key: record.settings[key] for key in chosen if key in values and key not in explicit}
     return _with_recorded(settings, stage, earlier)
 
 

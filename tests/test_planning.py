@@ -189,6 +189,15 @@ def test_values_given_once_stay_until_another_is_given(project):
     assert caught.value.details == ("seed changed 5 -> 6",)
 
 
+def test_a_record_that_names_a_chosen_setting_but_not_its_value_is_read(project):
+    open_stage(project, "pretrain", Settings(seed=3), progress=SilentProgress())
+    record = read_record(project, "pretrain")
+    assert record is not None and record.explicit == ["seed"]
+    write_record(project, replace(record, settings={}))
+    assert find_stage_changes(project, "pretrain", Settings()) is None
+    assert open_stage(project, "pretrain", Settings(), progress=SilentProgress()).is_resumed
+
+
 def test_settings_that_only_change_the_run_make_nothing_stale(project):
     _open(project)
     opened = _open(project, device="cpu", workers=3, budget="20m", pretrain={"checkpoint_every": 1.0})

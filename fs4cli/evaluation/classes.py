@@ -157,7 +157,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise _bad(path, (error.strerror or "it cannot be read").lower()) from error
     if not isinstance(content, dict):
         raise _bad(path, "it has no list `classes`")
-    return content
+    return {key: value for key, value in content.items() if isinstance(key, str)}
 
 
 def _bad(path: Path, reason: str) -> InputError:

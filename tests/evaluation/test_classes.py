@@ -70,6 +70,7 @@ def test_the_nearest_file_up_to_two_folders_above_counts(tmp_path):
         ("classes: [{id: 1, name: [a]}]", "no text"),
         ("classes: []", "no list"),
         ("- sky", "no list"),
+        ("?", "no list"),
         ("{classes: [sky], void_id: 0}", "class and the void value"),
         ("{classes: [sky], void_id: none}", "void_id"),
         ("classes: [sky\nvoid_id: 3", "no YAML (line 2)"),
