@@ -18,11 +18,14 @@ from typing import Any
 from methods import METHODS
 from sets import DataSet
 
-from fs4cli.files import hash_value, read_json
+from fs4cli.files import hash_value, read_json, write_json
 
 HERE = Path(__file__).parent
 FLOOR = "floor: "
 """How a floor's name begins among methods."""
+
+_CLOCK = "pretrained.json"
+"""How long it took until a network was pretrained; beside the project."""
 
 _KEPT = ("model.safetensors", "model.json", "record.json", "metrics.jsonl", "grouping.json", "plan.json")
 
@@ -70,7 +73,7 @@ class Result:
         health: Figures of the last assignment that need no label.
         grouping: What the first grouping was made from.
         updates: By stage: updates, and updates a minute.
-        wall_seconds: Of learning, from the start of its process to its end; and of the masks.
+        wall_seconds: Of learning, from the start of its first process to the end of its last.
         mask_seconds: Of making masks.
         images: Scored.
         commit: Of the code that ran.
@@ -134,13 +137,23 @@ def _run_method(cell: Cell, data: DataSet, folder: Path) -> dict[str, Any]:
     options = [part for key, value in chosen.items() for part in ("--set", f"{key}={value}")]
     here = ("-C", str(project), "--progress", "lines")
     hidden, log = (*data.hidden, *data.held_out), folder / "log.txt"
-    _fs4(("init", str(project), "-q"), hidden=hidden, log=log)
+    budget = ("--budget", f"{cell.budget}s", *options, *here)
+    pretrained = folder.parents[1] / "pretrained" / name_pretrained(cell)
+    if not pretrained.exists():
+        began = time.monotonic()
+        _fs4(("init", str(project), "-q"), hidden=hidden, log=log)
+        _fs4(("ingest", "--images", str(data.train), *options, *here), hidden=hidden, log=log)
+        _fs4(("pretrain", *budget), hidden=hidden, log=log)
+        write_json(project / _CLOCK, {"seconds": time.monotonic() - began})
+        pretrained.parent.mkdir(exist_ok=True)
+        project.replace(pretrained)
+    shutil.copytree(pretrained, project)
     began = time.monotonic()
-    train = ("train", "--images", str(data.train), "--classes", str(data.classes), "--budget", f"{cell.budget}s")
-    _fs4((*train, *options, *here), hidden=hidden, log=log)
-    wall = time.monotonic() - began
+    _fs4(("train", "--classes", str(data.classes), *budget), hidden=hidden, log=log)
+    wall = read_json(project / _CLOCK)["seconds"] + time.monotonic() - began
+    began = time.monotonic()
     _fs4(("predict", str(data.test), "-o", str(folder / "masks"), *options, *here), hidden=data.hidden, log=log)
-    masks = time.monotonic() - began - wall
+    masks = time.monotonic() - began
     record = read_json(project / "train" / "record.json")
     grouping = project / "train" / "round-1" / "grouping.json"
     figures = {
@@ -152,6 +165,16 @@ def _run_method(cell: Cell, data: DataSet, folder: Path) -> dict[str, Any]:
     }
     _keep_little(project, folder)
     return figures
+
+
+def name_pretrained(cell: Cell) -> str:
+    """The folder of a cell's pretraining: methods that pretrain alike share it, and each is charged its seconds."""
+    chosen = METHODS[cell.method]
+    own = {key: value for key, value in chosen.items() if key.startswith(("pretrain.", "model."))}
+    # pretraining has the whole budget where training makes no updates
+    alone = chosen.get("train.method") == "kmeans"
+    known = hash_value([own, alone, list(cell.options)])[:8]
+    return f"seed-{cell.seed}-budget-{cell.budget}-{known}"
 
 
 def _measure_speed(record: Path) -> dict[str, float]:
