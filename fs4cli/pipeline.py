@@ -6,7 +6,7 @@ In: a project and settings. Out: the last stage's result.
 from collections.abc import Sequence
 
 from fs4cli.config import Settings
-from fs4cli.planning import find_stage_changes
+from fs4cli.planning.stage import find_stage_changes
 from fs4cli.progress import Progress
 from fs4cli.project.project import Project
 from fs4cli.project.record import read_record

@@ -14,21 +14,12 @@ from torch import nn
 from fs4cli.config import Settings
 from fs4cli.data.batches import BatchSource
 from fs4cli.errors import ConfigError, ProjectError, ResourceError
-from fs4cli.planning import (
-    OpenedStage,
-    close_stage,
-    find_stage_changes,
-    measure_steps,
-    open_stage,
-    parse_duration,
-    plan_budget,
-    recorded_value,
-    remove_stage,
-    whole,
-)
+from fs4cli.planning.budget import measure_steps, plan_budget
+from fs4cli.planning.duration import parse_duration
+from fs4cli.planning.stage import OpenedStage, close_stage, find_stage_changes, open_stage, remove_stage, whole
 from fs4cli.progress import SilentProgress
 from fs4cli.project.project import Project
-from fs4cli.project.record import read_record, write_record
+from fs4cli.project.record import read_record, recorded_value, write_record
 from fs4cli.stages.ingest import run_ingest
 from fs4cli.training.update import LossTerms
 

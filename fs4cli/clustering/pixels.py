@@ -15,20 +15,18 @@ from jaxtyping import Float, Float32, Int64
 
 from fs4cli.clustering.agreement import adjusted_rand
 from fs4cli.clustering.evidence import (
-    AXES,
-    COLOUR_AXES,
     FEWEST_IMAGES,
+    KINDS,
     PLACE_MATTERS,
-    TEXTURE_AXES,
     are_images_grey,
     are_lines_bright,
-    describe_pixels,
+    list_axes,
     list_evidence,
     measure_place,
-    spread_axes,
 )
 from fs4cli.clustering.grouping import Grouping, choose_grouping, join_features
 from fs4cli.clustering.mixture import NOISE, TiedMixture, make_mixture
+from fs4cli.model.axes import AXES
 
 VECTORS = 12_000
 """Pixels that each run finds the clusters on, about as many of each image."""
@@ -52,11 +50,11 @@ class PixelMaps:
 
     Args:
         features: Learned features; of width 0 if there are none.
-        cues: Of `fs4cli.model.cues`, in Lab units, as `describe_pixels` reads them.
+        axes: What plain cues say, as `fs4cli.model.axes` lists it.
     """
 
     features: Float32[np.ndarray, "h w d"]
-    cues: Float32[np.ndarray, "h w c"]
+    axes: Float32[np.ndarray, "h w a"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class LinearRule:
     """Clusters as a linear rule on plain cues: what a finished model keeps of them.
 
     Args:
-        weights: Of each axis of the evidence, as `spread_axes` counts them.
+        weights: Of each of `fs4cli.model.axes`.
         offsets: Of each cluster.
     """
 
@@ -94,26 +92,23 @@ class PixelClusters:
     """Clusters of pixels, found on some images and applied to any.
 
     Args:
-        grouping: The clusters, in some of the axes of `describe_pixels` and, after them, of `feature_axes`.
+        grouping: The clusters, in some of `axes` and, after them, of `feature_axes`.
         rule: The same in plain cues alone, as near as they come.
-        with_place: Whether the place of a pixel in its image is among the axes.
-        bright_lines: Whether lines that are looked for are bright ones.
+        axes: Which of `fs4cli.model.axes` count.
         feature_axes: Of learned features; None if the grouping knows nothing of them.
         summary: What was found out from the images; goes into JSON.
     """
 
     grouping: Grouping
     rule: LinearRule
-    with_place: bool
-    bright_lines: bool = False
+    axes: tuple[int, ...]
     feature_axes: FeatureAxes | None = None
     summary: dict = field(default_factory=dict)
 
     def assign(self, maps: PixelMaps) -> Float32[np.ndarray, "h w k"]:
         """The share of each pixel in each cluster; each pixel's sum to 1."""
-        height, width = maps.cues.shape[:2]
-        described = describe_pixels(maps.cues, with_place=self.with_place, bright_lines=self.bright_lines)
-        vectors = described.reshape(height * width, -1)
+        height, width = maps.axes.shape[:2]
+        vectors = maps.axes.reshape(height * width, -1)[:, self.axes]
         if self.feature_axes is not None:
             features = self.feature_axes.project(maps.features.reshape(height * width, -1))
             vectors = np.concatenate([vectors, features], axis=1)
@@ -140,20 +135,14 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     """
     seen = max(1, round(SHARE * number))
     least = -(-200 * classes // seen)
-    chosen, features, cues = _sample(images, max(-(-VECTORS // seen), least), least, seed)
-    place, bright_lines = measure_place(cues), are_lines_bright(cues)
-    sample = np.concatenate(
-        [
-            describe_pixels(one, with_place=True, bright_lines=bright_lines).reshape(one.shape[0] * one.shape[1], -1)[
-                ids
-            ]
-            for one, ids in zip(cues, chosen, strict=True)
-        ]
-    )
+    chosen, features, whole = _sample(images, max(-(-VECTORS // seen), least), least, seed)
+    place, bright_lines = measure_place(whole), are_lines_bright(whole)
     with_place = place > PLACE_MATTERS
-    if not with_place:
-        sample = np.ascontiguousarray(sample[:, :-2])
-    evidence = list_evidence(place, is_grey=are_images_grey(cues))
+    axes = list_axes(with_place=with_place, bright_lines=bright_lines)
+    sample = np.concatenate(
+        [one.reshape(-1, one.shape[2])[ids][:, axes] for one, ids in zip(whole, chosen, strict=True)]
+    )
+    evidence = list_evidence(place, is_grey=are_images_grey(whole))
     feature_axes = _find_axes(features) if features.shape[1] >= max(FEATURE_COUNTS) else None
     learned = features[:, :0] if feature_axes is None else feature_axes.project(features)
     rows = np.concatenate([sample, learned], axis=1)
@@ -170,9 +159,8 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     grouping, gains, ids = runs[best]
     return PixelClusters(
         grouping,
-        _find_rule(grouping, sample, ids, bright_lines=bright_lines),
-        with_place,
-        bright_lines,
+        _find_rule(grouping, sample, ids, axes),
+        axes,
         feature_axes if max(grouping.axes) >= sample.shape[1] else None,
         {
             "images": number,
@@ -217,15 +205,15 @@ def _choose_typical(runs: Sequence[Int64[np.ndarray, " n"]], classes: int) -> tu
 
 
 def _find_rule(
-    grouping: Grouping, sample: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"], *, bright_lines: bool
+    grouping: Grouping, sample: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"], axes: tuple[int, ...]
 ) -> LinearRule:
     """A tied mixture is linear in its axes; of one that knows learned features, the nearest that knows none."""
-    axes = [axis for axis in grouping.axes if axis < sample.shape[1]]
-    clusters = len(grouping.mixture.log_shares)
-    plain = len(axes) == len(grouping.axes)
-    mixture: TiedMixture = grouping.mixture if plain else make_mixture(sample[:, axes], ids, clusters)
-    weights = np.zeros((clusters, AXES))
-    weights[:, spread_axes(axes, bright_lines=bright_lines)] = mixture.means @ mixture.whitening
+    plain = [axis for axis in grouping.axes if axis < len(axes)]
+    mixture: TiedMixture = grouping.mixture
+    if len(plain) < len(grouping.axes):
+        mixture = make_mixture(sample[:, plain], ids, len(mixture.log_shares))
+    weights = np.zeros((len(mixture.log_shares), AXES))
+    weights[:, [axes[axis] for axis in plain]] = mixture.means @ mixture.whitening
     return LinearRule(weights, mixture.log_shares - 0.5 * (mixture.means**2).sum(1))
 
 
@@ -243,19 +231,19 @@ def _find_axes(features: Float32[np.ndarray, "n c"]) -> FeatureAxes:
 
 def _sample(
     images: Iterable[PixelMaps], count: int, least: int, seed: int
-) -> tuple[list[Int64[np.ndarray, " _"]], Float32[np.ndarray, "n d"], list[Float32[np.ndarray, "_ _ c"]]]:
-    """Up to `count` pixels of each image: which, their learned features, and the cues of all pixels.
+) -> tuple[list[Int64[np.ndarray, " _"]], Float32[np.ndarray, "n d"], list[Float32[np.ndarray, "_ _ a"]]]:
+    """Up to `count` pixels of each image: which, their learned features, and the axes of all pixels.
 
     A quarter of an image's pixels, and `least`, is enough: neighbours say the same.
     """
     random = np.random.default_rng([seed, 31])
-    pixels, features, cues = [], [], []
+    pixels, features, whole = [], [], []
     for maps in images:
-        height, width = maps.cues.shape[:2]
+        height, width = maps.axes.shape[:2]
         pixels.append(random.permutation(height * width)[: min(count, max(least, height * width // 4))])
         features.append(maps.features.reshape(height * width, -1)[pixels[-1]])
-        cues.append(maps.cues)
-    return pixels, np.concatenate(features), cues
+        whole.append(maps.axes)
+    return pixels, np.concatenate(features), whole
 
 
 def _explain(sample: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"]) -> dict[str, float]:
@@ -265,10 +253,5 @@ def _explain(sample: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"]) -
     sums = np.stack([np.bincount(ids, axis) for axis in rows.T], axis=1)
     between = (sums**2 / np.maximum(sizes, 1)[:, None]).sum(0)
     total = (rows**2 + NOISE**2).sum(0)
-    kinds = {
-        "lightness": list(range(0, COLOUR_AXES, 3)),
-        "chroma": [axis for axis in range(COLOUR_AXES) if axis % 3],
-        "texture": list(range(COLOUR_AXES, COLOUR_AXES + TEXTURE_AXES)),
-        "place": list(range(COLOUR_AXES + TEXTURE_AXES, rows.shape[1])),
-    }
-    return {kind: round(float(between[axes].sum() / total[axes].sum()), 3) for kind, axes in kinds.items() if axes}
+    known = {kind: [axis for axis in axes if axis < rows.shape[1]] for kind, axes in KINDS.items()}
+    return {kind: round(float(between[axes].sum() / total[axes].sum()), 3) for kind, axes in known.items() if axes}

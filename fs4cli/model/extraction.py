@@ -1,6 +1,6 @@
-"""Features and cues of whole images, as clustering reads them.
+"""Features and plain description of whole images, as clustering reads them.
 
-In: uint8 images of any size. Out: dense features and cues at stride 4 of the image, shrunk to the short side the
+In: uint8 images of any size. Out: dense features and axes at stride 4 of the image, shrunk to the short side the
 network works at. Nothing is augmented, nothing is cut off.
 """
 
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
+from fs4cli.model.axes import describe_cues
 from fs4cli.model.cues import find_cues, find_patterns
 from fs4cli.model.device import Precision, autocast
 
@@ -35,18 +36,18 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class DenseMaps:
-    """What the network and the fixed cues say of one image.
+    """What the network and plain cues say of one image.
 
     Args:
         position: Of the image in the sequence.
         features: Dense features.
-        cues: Of `fs4cli.model.cues`: those of `find_cues`, then those of `find_patterns`.
+        axes: Of `fs4cli.model.axes`.
         pixels: The shrunk image averaged over each stride, in [0, 1].
     """
 
     position: int
     features: Float32[np.ndarray, "h w d"]
-    cues: Float32[np.ndarray, "h w c"]
+    axes: Float32[np.ndarray, "h w a"]
     pixels: Float32[np.ndarray, "h w 3"]
 
 
@@ -74,7 +75,7 @@ def extract_maps(
     precision: Precision,
     batch: int = 16,
 ) -> Iterator[DenseMaps]:
-    """Features and cues of the images at `positions`, in that order; neighbours of one size share a forward pass.
+    """Features and axes of the images at `positions`, in that order; neighbours of one size share a forward pass.
 
     Args:
         network: Images in [0, 1] to dense features at stride 4, in eval mode.
@@ -101,8 +102,23 @@ def extract_maps(
                 features = network(together)
             rows = features.float().permute(0, 2, 3, 1).cpu().numpy()
             found = torch.cat([find_cues(together, STRIDE), find_patterns(together, STRIDE)], 1)
-            cues = found.permute(0, 2, 3, 1).cpu().numpy()
+            axes = describe_cues(found).permute(0, 2, 3, 1).cpu().numpy()
             small = F.avg_pool2d(together, STRIDE).permute(0, 2, 3, 1).cpu().numpy()
         for offset in range(len(group)):
-            yield DenseMaps(positions[start + offset], rows[offset], cues[offset], small[offset])
+            yield DenseMaps(positions[start + offset], rows[offset], axes[offset], small[offset])
         start += len(group)
+
+
+def measure_cues(
+    images: Images, positions: Sequence[int], *, short_side: int
+) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, " c"]]:
+    """Mean and standard deviation of each cue of `find_cues`, over a seventh of the cells of those images.
+
+    Args:
+        images: All images.
+        positions: Which of them, at least one.
+        short_side: At which they are looked at, in pixels.
+    """
+    found = [find_cues(shrink_image(images[position], short_side), STRIDE)[0] for position in positions]
+    cues = torch.cat([one.flatten(1)[:, ::7] for one in found], 1).numpy()
+    return cues.mean(1), cues.std(1)

@@ -168,3 +168,15 @@ def _show(value: Any) -> str:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def recorded_value(project: Project, stage: str, key: str) -> Any:
+    """What a setting came to when a stage ran: as planned, else as chosen.
+
+    Raises:
+        ProjectError: The stage never ran.
+    """
+    record = read_record(project, stage)
+    if record is None:
+        raise ProjectError(f"{stage} has not been run", hints=(f"run `fs4 {stage}` first",))
+    return record.planned.get(key, record.settings.get(key))

@@ -20,10 +20,10 @@ from fs4cli.model.device import choose_device, choose_precision
 from fs4cli.model.extraction import extract_maps
 from fs4cli.model.network import load_network
 from fs4cli.model.pooling import pool_cells
-from fs4cli.planning import close_stage, open_stage, recorded_value, whole
+from fs4cli.planning.stage import close_stage, open_stage, whole
 from fs4cli.progress import Progress
 from fs4cli.project.project import Project
-from fs4cli.project.record import read_record
+from fs4cli.project.record import read_record, recorded_value
 
 _SAVE_EVERY = 200
 """Images between saves of the feature store."""

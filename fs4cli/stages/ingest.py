@@ -35,7 +35,7 @@ from fs4cli.data.sources import FoundFiles, find_images
 from fs4cli.data.survey import Survey, show_bytes
 from fs4cli.errors import ConfigError, Interrupted, ProjectError
 from fs4cli.files import hash_value
-from fs4cli.planning import keep_earlier_choices
+from fs4cli.planning.stage import keep_earlier_choices
 from fs4cli.progress import Progress
 from fs4cli.project.project import STAGES, Project
 from fs4cli.project.record import Record, finish_record, read_record, start_record, write_record

@@ -23,7 +23,8 @@ from fs4cli.errors import InputError
 from fs4cli.files import hash_file, write_bytes
 from fs4cli.model.device import choose_device, choose_precision
 from fs4cli.model.network import DenseNetwork, build_network
-from fs4cli.planning import close_stage, measure_steps, open_stage, plan_budget, whole
+from fs4cli.planning.budget import measure_steps, plan_budget
+from fs4cli.planning.stage import close_stage, open_stage, whole
 from fs4cli.progress import Progress
 from fs4cli.project.project import Project
 from fs4cli.training.checkpoint import CheckpointFolder

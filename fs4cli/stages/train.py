@@ -26,21 +26,15 @@ from fs4cli.data.cache import ImageCache
 from fs4cli.data.masks import make_palette
 from fs4cli.files import hash_file
 from fs4cli.model.device import Precision, choose_device, choose_precision
-from fs4cli.model.extraction import extract_maps
+from fs4cli.model.extraction import measure_cues
 from fs4cli.model.network import DenseNetwork, load_network
-from fs4cli.model.segmenter import KNOWN_CUES, ModelCard, Segmenter, save_model
-from fs4cli.planning import (
-    OpenedStage,
-    close_stage,
-    look_larger,
-    measure_steps,
-    open_stage,
-    plan_budget,
-    recorded_value,
-    whole,
-)
+from fs4cli.model.segmenter import ModelCard, Segmenter, save_model
+from fs4cli.planning.budget import measure_steps, plan_budget
+from fs4cli.planning.facts import look_larger
+from fs4cli.planning.stage import OpenedStage, close_stage, open_stage, whole
 from fs4cli.progress import Progress
 from fs4cli.project.project import Project
+from fs4cli.project.record import recorded_value
 from fs4cli.training.checkpoint import CheckpointFolder
 from fs4cli.training.fit import FitResult, fit
 from fs4cli.training.picie import Picie, PicieOptions
@@ -315,7 +309,8 @@ def _build_objective(bench: _Bench, rounds: Rounds) -> Segmentation:
 def _build_segmenter(bench: _Bench, *, place: bool, has_prior: bool = False, nearest: bool = False) -> Segmenter:
     """On the pretrained network; with the centroids of a baseline as its head, or with all that fs4 has."""
     chosen = bench.settings
-    mean, std = _measure_cues(bench)
+    positions = np.linspace(0, len(bench.cache) - 1, min(len(bench.cache), 60)).astype(int).tolist()
+    mean, std = measure_cues(bench.cache, positions, short_side=bench.short_side)
     return Segmenter(
         _load_network(bench),
         channels=chosen.model.channels,
@@ -324,8 +319,8 @@ def _build_segmenter(bench: _Bench, *, place: bool, has_prior: bool = False, nea
         place=place,
         nearest=nearest,
         prior_side=bench.short_side if has_prior else 0,
-        cue_mean=mean,
-        cue_std=std,
+        cue_mean=mean.tolist(),
+        cue_std=std.tolist(),
     )
 
 
@@ -336,23 +331,6 @@ def _load_network(bench: _Bench) -> DenseNetwork:
 def _open_batches(bench: _Bench) -> BatchSource:
     side, chosen = bench.cache.short_side, bench.settings
     return BatchSource(bench.cache, batch_size=whole(chosen.train.batch_size), window=(side, side), seed=chosen.seed)
-
-
-def _measure_cues(bench: _Bench) -> tuple[list[float], list[float]]:
-    positions = np.linspace(0, len(bench.cache) - 1, min(len(bench.cache), 60)).astype(int).tolist()
-    rows = [
-        maps.cues.reshape(-1, maps.cues.shape[2])[::7, :KNOWN_CUES]
-        for maps in extract_maps(
-            lambda images: images[:, :, ::4, ::4],
-            bench.cache,
-            positions,
-            short_side=bench.short_side,
-            device=torch.device("cpu"),
-            precision="fp32",
-        )
-    ]
-    cues = np.concatenate(rows)
-    return cues.mean(0).tolist(), cues.std(0).tolist()
 
 
 def _describe(bench: _Bench, segmenter: Segmenter, summary: dict) -> ModelCard:

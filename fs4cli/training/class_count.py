@@ -80,8 +80,8 @@ def count_classes(images: CountedImages, *, short_side: int, seed: int, progress
     positions = random.permutation(len(images))[:SAMPLE].tolist()
     cpu = torch.device("cpu")
     extracted = extract_maps(_look_at_nothing, images, positions, short_side=short_side, device=cpu, precision="fp32")
-    shown = [PixelMaps(maps.features[..., :0], maps.cues) for maps in extracted]
-    pixels = sum(maps.cues[..., 0].size for maps in shown)
+    shown = [PixelMaps(maps.features[..., :0], maps.axes) for maps in extracted]
+    pixels = sum(maps.axes[..., 0].size for maps in shown)
     counts = [count for count in COUNTS if 20 * count <= pixels] or [COUNTS[0]]
     agreement = {}
     with progress.task("count classes", len(counts), unit="numbers") as task:

@@ -206,7 +206,7 @@ def settle_centroids(
     extract = partial(extract_maps, images=cache, short_side=short_side, device=device, precision=precision)
     sample = np.sort(np.random.default_rng([seed, 29]).permutation(len(cache))[:SAMPLE]).tolist()
     clusters: FeatureClusters = fit_feature_clusters(
-        (PixelMaps(maps.features, maps.cues) for maps in extract(segmenter.network, positions=sample)),
+        (PixelMaps(maps.features, maps.axes) for maps in extract(segmenter.network, positions=sample)),
         len(head.centroids),
         number=len(sample),
         seed=seed,

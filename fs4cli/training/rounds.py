@@ -200,7 +200,7 @@ class Rounds:
 
     def _show(self, maps: DenseMaps) -> PixelMaps:
         """What the grouping is to know of an image."""
-        return PixelMaps(maps.features[..., :0] if self.grouping == "cues" else maps.features, maps.cues)
+        return PixelMaps(maps.features[..., :0] if self.grouping == "cues" else maps.features, maps.axes)
 
     def _looks(self) -> dict[str, Any]:
         return {"short_side": self.short_side, "device": self.device, "precision": self.precision}

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
+import torch
 
 from fs4cli.clustering.pixels import PixelMaps, fit_pixel_clusters
+from fs4cli.model.axes import describe_cues
+
+
+def show_cues(cues, features=None):
+    """An image of these cues, and of no learned features unless there are some."""
+    axes = describe_cues(torch.from_numpy(cues).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
+    return PixelMaps(np.zeros((*cues.shape[:2], 0), np.float32) if features is None else features, axes)
 
 
 def draw_halves(random, count=6):
@@ -11,7 +19,7 @@ def draw_halves(random, count=6):
         cues = random.normal(0, 3, (8, 24, 16)).astype(np.float32)
         cues[..., 0] += 50
         cues[:, :12, 1] -= 40
-        maps.append(PixelMaps(np.zeros((8, 24, 0), np.float32), cues))
+        maps.append(show_cues(cues))
     return maps
 
 
@@ -40,7 +48,7 @@ def test_the_same_seed_finds_the_same_clusters(random):
 
 
 def test_more_classes_than_pixels_are_refused():
-    maps = [PixelMaps(np.zeros((2, 2, 0), np.float32), np.zeros((2, 2, 16), np.float32))]
+    maps = [show_cues(np.zeros((2, 2, 16), np.float32))]
     with pytest.raises(ValueError, match="5 clusters"):
         fit_pixel_clusters(maps, 5, number=len(maps), seed=0)
 
@@ -52,7 +60,7 @@ def test_the_same_texture_in_other_light_is_one_cluster(random):
         cues[..., [0, 3, 5, 7]] = 50 + light + random.normal(0, 2, (24, 24, 4))
         cues[..., 4:9:2] = random.uniform(3, 5, (24, 24, 3))
         cues[:, 12:, 4:9:2] *= 5
-        maps.append(PixelMaps(np.zeros((24, 24, 0), np.float32), cues))
+        maps.append(show_cues(cues))
     clusters = fit_pixel_clusters(maps, 2, number=len(maps), seed=0)
     masks = np.stack([clusters.assign(one).argmax(2) for one in maps])
 
@@ -70,7 +78,7 @@ def test_the_summary_says_what_tells_the_clusters_apart(random):
 
 
 def test_images_of_one_colour_are_grouped_without_an_error():
-    maps = [PixelMaps(np.zeros((8, 8, 0), np.float32), np.full((8, 8, 16), 30, np.float32)) for _ in range(9)]
+    maps = [show_cues(np.full((8, 8, 16), 30, np.float32)) for _ in range(9)]
     shares = fit_pixel_clusters(maps, 4, number=len(maps), seed=0).assign(maps[0])
 
     assert np.isfinite(shares).all()
@@ -79,7 +87,7 @@ def test_images_of_one_colour_are_grouped_without_an_error():
 
 def test_one_image_of_another_size_is_assigned(random):
     clusters = fit_pixel_clusters(draw_halves(random, count=10), 2, number=10, seed=0)
-    wide = PixelMaps(np.zeros((6, 50, 0), np.float32), random.normal(50, 3, (6, 50, 16)).astype(np.float32))
+    wide = show_cues(random.normal(50, 3, (6, 50, 16)).astype(np.float32))
 
     assert clusters.assign(wide).shape == (6, 50, 2)
 
@@ -93,7 +101,7 @@ def draw_misled(random):
         cues[..., 1] += 22 * truth
         features = random.normal(0, 0.05, (16, 16, 4)).astype(np.float32)
         features[..., 0] += random.integers(0, 2, (16, 16))
-        maps.append((PixelMaps(features, cues), truth))
+        maps.append((show_cues(cues, features), truth))
     return maps
 
 
@@ -115,7 +123,7 @@ def draw_lines(random, *, bright: bool):
         truth[random.integers(2, 22)] = truth[:, random.integers(2, 22)] = True
         cues = random.normal(0, 1, (24, 24, 16)).astype(np.float32)
         cues[..., 15 if bright else 14] += truth * (-40 if bright else 40)
-        maps.append((PixelMaps(np.zeros((24, 24, 0), np.float32), cues), truth))
+        maps.append((show_cues(cues), truth))
     return maps
 
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fs4cli.model.axes import describe_cues
 from fs4cli.model.cues import find_cues, find_patterns
 from fs4cli.model.extraction import extract_maps, fit_size, shrink_image
 
@@ -49,14 +50,14 @@ def _extract(network, images, positions, batch: int = 16) -> list:
     return list(extract_maps(network, images, positions, short_side=64, device=CPU, precision="fp32", batch=batch))
 
 
-def test_an_image_has_what_the_network_and_the_cues_say_of_it(network, images):
+def test_an_image_has_what_the_network_and_plain_cues_say_of_it(network, images):
     maps = _extract(network, images, [2])[0]
     image = shrink_image(images[2], 64)
     with torch.inference_mode():
         features, small = network(image), F.avg_pool2d(image, 4)
-        cues = torch.cat([find_cues(image, 4), find_patterns(image, 4)], 1)
+        axes = describe_cues(torch.cat([find_cues(image, 4), find_patterns(image, 4)], 1))
     assert maps.position == 2
-    for found, expected in ((maps.features, features), (maps.cues, cues), (maps.pixels, small)):
+    for found, expected in ((maps.features, features), (maps.axes, axes), (maps.pixels, small)):
         assert found.shape[:2] == (16, 24)
         assert np.allclose(found, expected[0].permute(1, 2, 0).numpy(), atol=1e-5)
 
@@ -67,7 +68,7 @@ def test_sharing_a_forward_pass_changes_nothing(network, images, batch):
     assert [maps.position for maps in together] == list(range(6))
     for one, other in zip(alone, together, strict=True):
         assert np.allclose(one.features, other.features, atol=1e-5)
-        assert np.allclose(one.cues, other.cues, atol=1e-3)
+        assert np.allclose(one.axes, other.axes, atol=1e-3)
 
 
 def test_only_neighbours_of_one_size_share_a_pass_and_no_more_than_asked(network, images):

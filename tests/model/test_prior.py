@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from fs4cli.clustering import pixels
-from fs4cli.clustering.evidence import describe_pixels, spread_axes
 from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.mixture import make_mixture
 from fs4cli.clustering.pixels import PixelMaps, fit_pixel_clusters
-from fs4cli.model.prior import AXES, LEAST, PixelPrior, describe_cues
+from fs4cli.model.axes import AXES, describe_cues
+from fs4cli.model.prior import LEAST, PixelPrior
 
 
 def _draw_cues(random, size: tuple[int, int]) -> np.ndarray:
@@ -18,18 +18,6 @@ def _draw_cues(random, size: tuple[int, int]) -> np.ndarray:
 
 def _as_batch(cues: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(cues).permute(2, 0, 1)[None]
-
-
-@pytest.mark.parametrize("size", [(8, 8), (24, 40), (3, 50)])
-@pytest.mark.parametrize("bright_lines", [False, True])
-def test_it_knows_of_a_pixel_what_the_grouping_knows(random, size, bright_lines):
-    cues = _draw_cues(random, size)
-    found = describe_cues(_as_batch(cues))[0].permute(1, 2, 0).numpy()
-    expected = describe_pixels(cues, with_place=True, bright_lines=bright_lines)
-    assert found.shape == (*size, AXES)
-    axes = spread_axes(range(expected.shape[2]), bright_lines=bright_lines)
-    assert len(set(axes)) == len(axes)
-    assert np.allclose(found[..., axes], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("with_features", [False, True])
@@ -42,22 +30,22 @@ def test_it_says_what_the_grouping_says(random, monkeypatch, with_features):
         return Grouping("with features", axes, make_mixture(together[:, axes], ids, clusters)), {}
 
     monkeypatch.setattr(pixels, "join_features", join)
-    maps, truths = [], []
+    maps, images = [], []
     for _ in range(10):
         truth = random.integers(0, 2, (16, 16))
         cues = random.normal(0, 4, (16, 16, 16)).astype(np.float32)
         cues[..., 1] += 24 * truth
         features = random.normal(0, 0.1, (16, 16, 4 if with_features else 0)).astype(np.float32)
         features[..., :1] += truth[..., None]
-        maps.append(PixelMaps(features, cues))
-        truths.append(truth)
+        maps.append(PixelMaps(features, describe_cues(_as_batch(cues))[0].permute(1, 2, 0).numpy()))
+        images.append(_as_batch(cues))
     clusters = fit_pixel_clusters(maps, 2, number=10, seed=0)
     assert (clusters.feature_axes is not None) is with_features
     prior = PixelPrior(2)
     prior.weights.copy_(torch.from_numpy(clusters.rule.weights))
     prior.offsets.copy_(torch.from_numpy(clusters.rule.offsets))
-    for one in maps:
-        shares = prior(_as_batch(one.cues))[0].exp().permute(1, 2, 0).numpy()
+    for one, image in zip(maps, images, strict=True):
+        shares = prior(image)[0].exp().permute(1, 2, 0).numpy()
         own = clusters.assign(one)
         if with_features:  # the rule is told no feature, and must do without
             assert (shares.argmax(2) == own.argmax(2)).mean() > 0.97

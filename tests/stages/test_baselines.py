@@ -12,7 +12,7 @@ from fs4cli.errors import Interrupted
 from fs4cli.files import read_json_lines
 from fs4cli.model.segmenter import load_model
 from fs4cli.pipeline import train_from_images
-from fs4cli.planning import BUDGET_SHARES, _share_budget
+from fs4cli.planning.budget import BUDGET_SHARES, _share_budget
 from fs4cli.progress import SilentProgress
 from fs4cli.project.project import Project
 from fs4cli.project.record import read_record

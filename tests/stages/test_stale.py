@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from fs4cli.config import Settings, stage_settings, with_values
-from fs4cli.planning import find_stage_changes
+from fs4cli.planning.stage import find_stage_changes
 from fs4cli.project.project import Project
 from fs4cli.project.record import finish_record, read_inputs, read_record, start_record, write_record
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fs4cli.config import Settings, stage_settings, with_values
 from fs4cli.errors import ProjectError
-from fs4cli.planning import find_stage_changes, open_stage
+from fs4cli.planning.stage import find_stage_changes, open_stage
 from fs4cli.progress import SilentProgress
 from fs4cli.project.project import STAGES, Project
 from fs4cli.project.record import finish_record, read_inputs, read_record, start_record, write_record

@@ -1,25 +1,20 @@
 """How every stage opens and closes: is it done, does it resume, is it stale; what does `auto` come to?
 
 In: the project, the settings, what the images and the machine are. Out: settings without any `auto` for the stage to
-run with, and its record. Steps are planned once, from the budget if there is one, and kept in the record, so that a
-resumed run does the same number.
+run with (but for the steps, where `fs4cli.planning.budget` is to set them), and its record.
 """
 
-import copy
-import re
 import shutil
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fs4cli.config import Settings, stage_settings, with_values
-from fs4cli.data.cache import ImageCache
-from fs4cli.data.index import read_index
 from fs4cli.errors import ConfigError, ProjectError
 from fs4cli.files import remove_leftovers
+from fs4cli.planning.duration import parse_duration
+from fs4cli.planning.facts import plan_classes, read_facts
 from fs4cli.progress import Progress
-from fs4cli.project.plan import PRESETS, Facts, Planned, choose_preset, plan_values, write_plan
+from fs4cli.project.plan import PRESETS, Planned, choose_preset, plan_values, write_plan
 from fs4cli.project.project import Project
 from fs4cli.project.record import (
     Record,
@@ -30,9 +25,6 @@ from fs4cli.project.record import (
     start_record,
     write_record,
 )
-
-BUDGET_SHARES = {"pretrain": 0.5, "cluster": 0.05, "train": 0.4}
-"""How a budget for the whole job is divided; the rest is for opening, saving and ingest."""
 
 
 @dataclass(frozen=True)
@@ -143,109 +135,6 @@ def _with_recorded(settings: Settings, stage: str, values: dict[str, Any]) -> Se
         ) from None
 
 
-def plan_budget(
-    project: Project, opened: OpenedStage, *, budget: str | None, seconds_per_step: Callable[[], float]
-) -> OpenedStage:
-    """Set a stage's steps from the wall-clock budget, once; chosen steps, and those of a resumed stage, stay.
-
-    Args:
-        project: Whose stage.
-        opened: From `open_stage`.
-        budget: As in the settings: 90s, 20m, 8h, or None.
-        seconds_per_step: Measures a step; only called when the steps are still to be set.
-    """
-    stage = opened.record.stage
-    key = f"{stage}.steps"
-    if stage_settings(opened.settings, stage)[0][key] != "auto":
-        return opened
-    facts = read_facts(project, opened.settings)
-    if budget is None:  # a run with a budget was stopped before it could measure, and this one has none
-        planned = plan_values(facts, opened.settings.preset)[key]
-    else:
-        share = _share_budget(project, stage, opened.settings) * parse_duration(budget)
-        cost = seconds_per_step()
-        reason = f"{share:.0f} s of the budget of {budget} at {cost:.3f} s a step, measured"
-        planned = Planned(max(20, int(share / cost)), reason)
-    record = replace(opened.record, planned={**opened.record.planned, key: planned.value})
-    write_record(project, record)
-    write_plan(project, facts, {key: planned})
-    return replace(opened, record=record, settings=with_values(opened.settings, {key: planned.value}))
-
-
-def _share_budget(project: Project, stage: str, settings: Settings) -> float:
-    """A stage's share; what pretrain or train does not need, as it makes no updates, is the other's."""
-    share = BUDGET_SHARES[stage]
-    if stage == "train" and recorded_value(project, "pretrain", "pretrain.steps") == 0:
-        share += BUDGET_SHARES["pretrain"]
-    if stage == "pretrain" and settings.train.method == "kmeans":
-        share += BUDGET_SHARES["train"]
-    return share
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of "90s", "20m", "8h", "1h30m" or a bare number of seconds.
-
-    Raises:
-        ConfigError: It is none of these.
-    """
-    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip().lower())
-    if not match or not any(match.groups()):
-        raise ConfigError(f"budget `{text}` is not a duration", hints=("write 90s, 20m, 8h or 1h30m",))
-    hours, minutes, seconds = (float(value or 0) for value in match.groups())
-    total = 3600 * hours + 60 * minutes + seconds
-    if total <= 0:
-        raise ConfigError(f"budget `{text}` is not more than nothing", hints=("write 90s, 20m, 8h or 1h30m",))
-    return total
-
-
-def read_facts(project: Project, settings: Settings) -> Facts:
-    """What the plan looks at: the index and the machine."""
-    # these cost the import of torch: only a stage that runs pays it
-    from fs4cli.data.detail import measure_detail
-    from fs4cli.model.device import choose_device, choose_precision, describe_device, device_memory, usable_cores
-
-    device = choose_device(settings.device)
-    entries = [entry for entry in read_index(project.index) if entry.state == "ok"]
-    if not entries:
-        raise ProjectError("the index holds no usable image", hints=("run `fs4 ingest --images DIR`",))
-    cache = ImageCache.open(project.cache)
-    sides = sorted({side for preset in PRESETS.values() for side in (preset.size, preset.largest)})
-    detail = measure_detail(cache, sides, seed=settings.seed)
-    height, width = sorted(cache.sizes[:, 0].tolist()), sorted(cache.sizes[:, 1].tolist())
-    return Facts(
-        images=len(entries),
-        height=height[len(entries) // 2],
-        width=width[len(entries) // 2],
-        grey_share=sum(entry.is_grey for entry in entries) / len(entries),
-        classes=settings.classes if isinstance(settings.classes, int) else 0,
-        device=device.type,
-        device_name=describe_device(device),
-        cores=usable_cores(),
-        memory=device_memory(device),
-        precision=choose_precision(settings.precision, device),
-        detail=detail,
-    )
-
-
-def _plan_classes(project: Project, stage: str, settings: Settings, progress: Progress) -> Planned:
-    """How many classes `auto` comes to: found out once, before cells are grouped."""
-    if stage != "cluster":
-        return Planned(recorded_value(project, "cluster", "classes"), "as in cluster")
-    from fs4cli.training.class_count import count_classes
-
-    cache = ImageCache.open(project.cache)
-    side = look_larger(recorded_value(project, "pretrain", "pretrain.window"), 1.5, cache.short_side)
-    progress.say("cluster: finding out how many classes there are")
-    found = count_classes(cache, short_side=side, seed=settings.seed, progress=progress)
-    progress.say(f"cluster: {found.count} classes, {found.explain()}")
-    return Planned(found.count, found.explain())
-
-
-def look_larger(window: int, times: float, largest: int) -> int:
-    """A training window's side times `times`, in steps of 32, but no larger than the decoded copies."""
-    return max(window, min(round(window * times / 32) * 32, largest // 32 * 32))
-
-
 def remove_stage(project: Project, stage: str) -> None:
     """Remove everything a stage made; the record goes first, so that a kill leaves no record without its result.
 
@@ -269,22 +158,10 @@ def _has_made_nothing(project: Project, stage: str, record: Record) -> bool:
     return record.state != "done" and all(path == project.record(stage) for path in project.stage(stage).iterdir())
 
 
-def recorded_value(project: Project, stage: str, key: str) -> Any:
-    """What a setting came to when a stage ran: as planned, else as chosen.
-
-    Raises:
-        ProjectError: The stage never ran.
-    """
-    record = read_record(project, stage)
-    if record is None:
-        raise ProjectError(f"{stage} has not been run", hints=(f"run `fs4 {stage}` first",))
-    return record.planned.get(key, record.settings.get(key))
-
-
 def _start(project: Project, stage: str, settings: Settings, inputs: dict[str, str], progress: Progress) -> OpenedStage:
     _check_levels(settings)
     values, explicit = stage_settings(settings, stage)
-    classes = _plan_classes(project, stage, settings, progress) if values.get("classes") == "auto" else None
+    classes = plan_classes(project, stage, settings, progress) if values.get("classes") == "auto" else None
     facts = read_facts(project, settings if classes is None else with_values(settings, {"classes": classes.value}))
     preset = Planned(settings.preset, "chosen") if settings.preset in PRESETS else choose_preset(facts)
     plan = {"preset": preset, **plan_values(facts, preset.value, grids=settings.cluster.grids)}
@@ -335,33 +212,3 @@ def whole(value: int | str) -> int:
     if not isinstance(value, int):
         raise ValueError(f"{value!r} has not been planned")
     return value
-
-
-def measure_steps(objective, source, *, device, precision, rounds: int = 3) -> float:
-    """Seconds of one update, measured on a copy: the median of a few, after one that does not count.
-
-    Args:
-        objective: `objective(batch, step) -> LossTerms`; not changed.
-        source: Of batches.
-        device: Where the objective lies.
-        precision: Of its forward pass.
-        rounds: Updates that count.
-    """
-    import torch
-
-    from fs4cli.model.device import autocast
-
-    copied = copy.deepcopy(objective).to(device, memory_format=torch.channels_last).train()
-    times = []
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for step in range(rounds + 1):
-            batch = source.batch(step).to(device)
-            started = time.perf_counter()
-            with autocast(device, precision):
-                loss = copied(batch, step)
-            loss.total.backward()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            times.append(time.perf_counter() - started)
-    # the optimizer and the average add a few per cent that are not measured here
-    return sorted(times[1:])[rounds // 2] * 1.08

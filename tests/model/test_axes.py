@@ -1,0 +1,66 @@
+"""What plain cues say of a pixel: axes on fixed scales, softened as scipy would, the same in a mirror."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from fs4cli.model.axes import AXES, BRIGHT_LINES, COLOUR, DARK_LINES, PLACE, SOFT_COLOUR, TEXTURE, describe_cues
+
+
+def describe(cues: np.ndarray, **options) -> np.ndarray:
+    return describe_cues(torch.from_numpy(cues).permute(2, 0, 1)[None], **options)[0].permute(1, 2, 0).numpy()
+
+
+def draw_cues(random, size: tuple[int, int]) -> np.ndarray:
+    return random.normal(20, 8, (*size, 16)).astype(np.float32)
+
+
+def test_every_axis_has_one_place(random):
+    assert sorted((*SOFT_COLOUR, *TEXTURE, DARK_LINES, BRIGHT_LINES, *PLACE)) == list(range(AXES))
+    assert describe(draw_cues(random, (4, 6))).shape == (4, 6, AXES)
+
+
+def test_units_are_25_of_lightness_10_of_chroma_and_a_quarter_of_the_image(random):
+    cues = draw_cues(random, (20, 24))
+    axes = describe(cues)
+
+    np.testing.assert_allclose(axes[..., COLOUR], cues[..., :3] / [25, 10, 10], rtol=1e-5)
+    np.testing.assert_allclose(axes[..., [DARK_LINES, BRIGHT_LINES]], cues[..., 14:] / 8, rtol=1e-5)
+    assert axes[0, 0, PLACE] == pytest.approx([0.5 / 20 * 4, 0.5 / 24 * 4])
+
+
+@pytest.mark.parametrize("size", [(8, 8), (24, 40), (3, 50)])
+def test_softening_is_that_of_scipy(random, size):
+    cues = draw_cues(random, size)
+    axes = describe(cues)
+
+    colour = gaussian_filter(cues[..., :3] / np.array([25, 10, 10]), (2, 2, 0))
+    contrast = gaussian_filter(cues[..., 4:9:2] ** 2, (2, 2, 0))
+    np.testing.assert_allclose(axes[..., SOFT_COLOUR[-3:]], colour, atol=1e-5)
+    np.testing.assert_allclose(axes[..., TEXTURE[3:6]], 0.5 * np.log(contrast + 16), atol=1e-5)
+
+
+def test_contrast_below_four_units_of_lightness_hardly_counts():
+    cues = np.zeros((3, 16, 16, 16), np.float32)
+    cues[1, ..., 4:9:2] = 1.0
+    cues[2, ..., 4:9:2] = 20.0
+    none, faint, strong = (describe(one)[8, 8, TEXTURE[:6]] for one in cues)
+
+    assert (faint - none < 0.05).all()
+    assert (strong - none > 1.5).all()
+
+
+def test_a_mirrored_image_has_the_mirrored_axes(random):
+    cues = draw_cues(random, (6, 10))
+    mirrored = describe(np.ascontiguousarray(cues[:, ::-1]), is_mirrored=True)
+
+    np.testing.assert_allclose(mirrored[:, ::-1], describe(cues), atol=1e-5)
+
+
+def test_half_precision_around_it_changes_nothing(random):
+    cues = draw_cues(random, (6, 10))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = describe(cues)
+
+    np.testing.assert_array_equal(inside, describe(cues))
