@@ -48,7 +48,7 @@ def status_lines(found: ProjectStatus) -> list[str]:
         if stage.state == "missing" and stage.stage in ("predict", "evaluate"):
             continue  # they need not be run, and leave no trace in the project when the masks go elsewhere
         lines.append(f"{stage.stage:<10}{stage.state:<9} {stage_line(stage)}".rstrip())
-        lines += [f"{'':<20}{reason}" for reason in _reasons(stage)[1:]]
+        lines += [f"{'':<20}{reason}" for reason in (*_reasons(stage)[1:], *_health(stage))]
     if found.is_running and found.run is not None:
         lines.append(f"running: pid {found.run.pid} on {found.run.host} since {found.run.since}: {found.run.command}")
     return lines
@@ -78,6 +78,21 @@ def _reasons(stage: StageStatus) -> list[str]:
     if stage.reasons or not stage.waits_for:
         return list(stage.reasons)
     return [f"waits for {', '.join(stage.waits_for)}"]
+
+
+_HEALTH = {
+    "effective_clusters": "{:.1f} classes in effective use",
+    "largest_share": "{:.0%} of the pixels in the largest",
+    "view_agreement": "{:.0%} alike in another view",
+}
+
+
+def _health(stage: StageStatus) -> list[str]:
+    """How the finished segmenter divides the images, in a line; anybody may have edited the record."""
+    found = stage.summary.get("health")
+    values = {name: found.get(name) for name in _HEALTH} if isinstance(found, dict) else {}
+    words = [_HEALTH[name].format(v) for name, v in values.items() if isinstance(v, int | float) and 0 <= v < 1e6]
+    return [", ".join(words)] if words else []
 
 
 def _steps(stage: StageStatus) -> str:

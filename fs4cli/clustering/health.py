@@ -4,6 +4,7 @@ In: maps of cluster ids, or counts of them. Out: figures for logs, `fs4 status` 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -18,16 +19,47 @@ class Health:
         largest_share: Of all pixels, in [0, 1].
         single_cluster_images: Share of the images nine tenths or more of which lie in one cluster.
         borders: Pairs of neighbouring pixels in different clusters, per thousand pixels.
+        view_agreement: Share of the pixels that get the same class when the image is seen mirrored and smaller; None
+            where nothing was learned yet.
+        round_nmi: NMI with the assignment before, in [0, 1]; None for the first.
     """
 
     effective_clusters: float
     largest_share: float
     single_cluster_images: float
     borders: float
+    view_agreement: float | None = None
+    round_nmi: float | None = None
 
     def as_dict(self) -> dict[str, float]:
-        """For JSON, rounded to four digits."""
-        return {name: round(float(value), 4) for name, value in vars(self).items()}
+        """What is known, for JSON, rounded to four digits."""
+        return {name: round(float(value), 4) for name, value in vars(self).items() if value is not None}
+
+    def explain(self) -> str:
+        """All of it in words, on a line."""
+        words = [
+            f"{self.effective_clusters:.1f} effective clusters",
+            f"the largest has {100 * self.largest_share:.0f} %",
+            f"{100 * self.single_cluster_images:.0f} % of the images in one",
+        ]
+        if self.view_agreement is not None:
+            words.append(f"views agree on {100 * self.view_agreement:.0f} %")
+        if self.round_nmi is not None:
+            words.append(f"NMI with the round before {self.round_nmi:.2f}")
+        return ", ".join(words)
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """What went wrong between two rounds.
+
+    Args:
+        kind: `merging` into one background, or `shattering` into clutter.
+        words: The figures that say so.
+    """
+
+    kind: Literal["merging", "shattering"]
+    words: str
 
 
 def measure_health(
@@ -56,17 +88,19 @@ def count_edges(mask: Int[np.ndarray, "h w"]) -> int:
     return int((mask[1:] != mask[:-1]).sum() + (mask[:, 1:] != mask[:, :-1]).sum())
 
 
-def find_collapse(before: Health, after: Health) -> str | None:
-    """What went wrong between two rounds, in words; None if nothing did.
+def find_collapse(before: Health, after: Health) -> Collapse | None:
+    """What went wrong between two rounds; None if nothing did.
 
     Both failures that FS^4's abstract names: "degrading to one background region", and "clutter regions". They are
     judged against the round before, since one class may rightly fill nine tenths of every picture.
     """
     if after.effective_clusters < 0.85 * before.effective_clusters:
-        return (
+        return Collapse(
+            "merging",
             f"clusters are merging into one background: {before.effective_clusters:.1f} effective clusters became "
-            f"{after.effective_clusters:.1f}"
+            f"{after.effective_clusters:.1f}",
         )
     if after.borders > 2 * before.borders + 20:
-        return f"clusters are shattering: {before.borders:.0f} borders per thousand pixels became {after.borders:.0f}"
+        words = f"clusters are shattering: {before.borders:.0f} borders per thousand pixels became {after.borders:.0f}"
+        return Collapse("shattering", words)
     return None

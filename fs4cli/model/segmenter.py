@@ -128,6 +128,7 @@ class Segmenter(nn.Module):
     ):
         super().__init__()
         self.network = network
+        self.classes = classes
         self.place = place
         width = channels + KNOWN_CUES + (2 if place else 0)
         self.fuse = nn.Sequential(nn.Conv2d(width, channels, 1), nn.ReLU(), nn.Conv2d(channels, channels, 1))

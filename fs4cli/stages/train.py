@@ -39,7 +39,7 @@ from fs4cli.training.checkpoint import CheckpointFolder
 from fs4cli.training.fit import FitResult, fit
 from fs4cli.training.picie import Picie, PicieOptions
 from fs4cli.training.picie_rounds import Division, find_round, settle_centroids, train_in_rounds
-from fs4cli.training.rounds import Rounds
+from fs4cli.training.rounds import FitRound, Rounds
 from fs4cli.training.schedule import build_optimizer, learning_rate_at
 from fs4cli.training.segmentation import Segmentation, SegmentationOptions
 
@@ -145,8 +145,8 @@ def _train_fs4(
     )
     bench.settings = opened.settings
     fit_until = _make_fit(bench, objective, source)
-    parts, last = rounds.run(objective, first, rounds=chosen.train.rounds, fit_until=fit_until)
-    return opened, _Trained(objective.average, _add_up(parts), Division(last.health, last.shares))
+    parts, last, health = rounds.run(objective, first, rounds=chosen.train.rounds, fit_until=fit_until)
+    return opened, _Trained(objective.average, _add_up(parts), Division(health, last.shares))
 
 
 def _train_baseline(
@@ -229,15 +229,22 @@ def _set_up(project: Project, settings: Settings, progress: Progress) -> _Bench:
     )
 
 
-def _make_fit(bench: _Bench, objective: Segmentation | Picie, source: BatchSource) -> Callable[[int], FitResult]:
+def _make_fit(bench: _Bench, objective: Segmentation | Picie, source: BatchSource) -> FitRound:
     """What trains until the end of a round, counted from 1, however often it was stopped."""
     train = bench.settings.train
     steps = whole(train.steps)
     optimizer = build_optimizer(objective, learning_rate=train.learning_rate, weight_decay=1e-2)
     begun: list[int] = []
 
-    def fit_until(number: int) -> FitResult:
+    def fit_until(number: int, take_back: Callable[[], None] | None = None, /) -> FitResult:
         begun.append(number)
+        begins_at = steps * (number - 1) // train.rounds
+
+        def start(step: int) -> None:
+            if take_back is not None and step == begins_at:
+                take_back()
+                optimizer.state.clear()
+
         return fit(
             objective,
             optimizer,
@@ -253,6 +260,7 @@ def _make_fit(bench: _Bench, objective: Segmentation | Picie, source: BatchSourc
             progress=bench.progress,
             name="train",
             seed=bench.settings.seed,
+            on_start=start,
             announce=len(begun) == 1,  # between the rounds of one run there is nothing to tell
         )
 

@@ -5,13 +5,14 @@ cells of each pyramid label hold. Written whole: `round.json` comes last and say
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
 
+from fs4cli.clustering.agreement import mutual_information
 from fs4cli.clustering.health import Health, count_edges, measure_health
 from fs4cli.data.cells import divide_map
 from fs4cli.data.label_maps import LabelMaps, LabelMapWriter
@@ -60,6 +61,10 @@ def write_assignment(
     soft_assignments: Iterable[Float32[np.ndarray, "_ _ k"]],
     pyramid: list[tuple[int, Float32[np.ndarray, "n _ _"]]],
     clusters: int,
+    *,
+    before: LabelMaps | None = None,
+    view_agreement: float | None = None,
+    more_files: tuple[str, ...] = (),
 ) -> Assignment:
     """Write a round's assignment, image by image.
 
@@ -68,12 +73,16 @@ def write_assignment(
         soft_assignments: One an image, in the order of the index.
         pyramid: Cells per side and soft cell labels of each level.
         clusters: How many clusters pixels are assigned to.
+        before: The assignment of the round before, of the same sizes; compared with this one.
+        view_agreement: See `Health`.
+        more_files: Names of files in the folder that belong to the round.
     """
     writer = LabelMapWriter(folder)
     counts, edges, areas = [], [], []
     sure = np.zeros(clusters)
     sums = [np.zeros((labels.shape[2], clusters)) for _, labels in pyramid]
     total = [np.zeros((labels.shape[2], 1)) for _, labels in pyramid]
+    joint = np.zeros((clusters, clusters), np.int64)
     for position, soft in enumerate(soft_assignments):
         mask = soft.argmax(2)
         confidence = soft.max(2)
@@ -82,6 +91,9 @@ def write_assignment(
         counts.append(np.bincount(mask.ravel(), minlength=clusters).astype(float))
         edges.append(count_edges(mask))
         areas.append(mask.size)
+        if before is not None:
+            pairs = before[position].astype(np.int64) * clusters + mask
+            joint += np.bincount(pairs.ravel(), minlength=clusters**2).reshape(clusters, clusters)
         for level, (grid, labels) in enumerate(pyramid):
             shares = count_cell_shares(mask, grid, clusters)
             sums[level] += labels[position].T @ shares
@@ -92,7 +104,11 @@ def write_assignment(
     sureness = np.where(stacked.sum(0) > 0, sure / np.maximum(stacked.sum(0), 1), 1.0)
     # one cell's worth of the overall mean keeps a rare label from being trusted blindly
     expected = [((rows + shares) / (mass + 1)).astype(np.float32) for rows, mass in zip(sums, total, strict=True)]
-    health = measure_health(stacked, np.array(edges), np.array(areas))
+    health = replace(
+        measure_health(stacked, np.array(edges), np.array(areas)),
+        view_agreement=view_agreement,
+        round_nmi=None if before is None else mutual_information(joint),
+    )
     with write_atomic(folder / "expected.npz") as file:
         np.savez(file, *expected)
     write_json(
@@ -101,7 +117,7 @@ def write_assignment(
             "shares": shares.tolist(),
             "sureness": sureness.tolist(),
             "health": health.as_dict(),
-            "files": {name: hash_file(folder / name) for name in _FILES},
+            "files": {name: hash_file(folder / name) for name in (*_FILES, *more_files)},
         },
     )
     # health as a resumed run will read it

@@ -67,6 +67,7 @@ def fit(
     workers: int = 1,
     until: int | None = None,
     announce: bool = True,
+    on_start: Callable[[int], None] | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> FitResult:
     """Train until `steps` updates are made, from the newest checkpoint on if there is one.
@@ -91,6 +92,8 @@ def fit(
         workers: Threads that make batches; has no influence on the result.
         until: Return after this many updates, all saved; the next call goes on. After `steps` if left out.
         announce: Say so if an earlier run is gone on with.
+        on_start: Called once with the number of updates made, when all is as the newest checkpoint has it; what it
+            changes is changed again by a run that is killed before it saves.
         on_step: Called with the number of updates made after each one, and before a checkpoint of it is saved, so what
             it changes in the objective is kept.
 
@@ -119,6 +122,8 @@ def fit(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         first = step = run.resume(steps, end, progress, announce=announce)
         metrics.cut(step)
+        if on_start is not None:
+            on_start(step)
         images, saved, saved_at = 0, step, time.monotonic()
         clock.lap("checkpoints")
         with (

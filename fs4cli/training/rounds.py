@@ -8,22 +8,24 @@ Ours: what a round is, docs/method.md section 3.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float32
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from fs4cli.clustering.health import find_collapse
+from fs4cli.clustering.health import Collapse, Health, find_collapse
 from fs4cli.clustering.learned import fit_feature_clusters
 from fs4cli.clustering.pixels import PixelClusters, PixelMaps, fit_pixel_clusters
 from fs4cli.data.cache import ImageCache
-from fs4cli.errors import Interrupted
-from fs4cli.files import read_json, write_json
+from fs4cli.errors import Interrupted, ProjectError
+from fs4cli.files import explain_os_errors, read_json, write_bytes, write_json
 from fs4cli.model.device import Precision
 from fs4cli.model.extraction import DenseMaps, extract_maps
 from fs4cli.model.segmenter import Segmenter
@@ -36,6 +38,7 @@ from fs4cli.training.assignment import (
     write_assignment,
 )
 from fs4cli.training.fit import FitResult
+from fs4cli.training.second_look import look_again
 from fs4cli.training.segmentation import Segmentation
 
 SAMPLE = 150
@@ -43,6 +46,18 @@ SAMPLE = 150
 
 _GROUPING = "grouping.json"
 """What the first round was made from; beside its assignment."""
+
+_NETWORK = "segmenter.safetensors"
+"""The weights that made a later round's assignment; beside it, for a round after it that collapses."""
+
+
+@runtime_checkable
+class FitRound(Protocol):
+    """Learns until the end of a round, counted from 1; `take_back` is called before the round's first update."""
+
+    def __call__(self, number: int, take_back: Callable[[], None] | None = None, /) -> FitResult:
+        """What that did."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -107,42 +122,85 @@ class Rounds:
         objective.set_round(assignment.label_maps, shares, sureness, guidance)
 
     def run(
-        self, objective: Segmentation, first: Assignment, *, rounds: int, fit_until: Callable[[int], FitResult]
-    ) -> tuple[list[FitResult], Assignment]:
+        self, objective: Segmentation, first: Assignment, *, rounds: int, fit_until: FitRound
+    ) -> tuple[list[FitResult], Assignment, Health]:
         """Train for all rounds, or go on where it stopped.
 
+        A round whose assignment collapsed is taken back: the next one learns from the assignment before it, with the
+        weights that made that one, and with the objective strengthened against what happened.
+
         Args:
-            objective: Its segmenter's average makes the later assignments.
+            objective: Fresh; its segmenter's average makes the later assignments.
             first: Of the first round.
             rounds: How many.
-            fit_until: Learns until the end of a round, counted from 1.
+            fit_until: See `FitRound`.
 
         Returns:
-            What each round of this run did, and the assignment that was learned from last.
+            What each round of this run did, the assignment that was learned from last, and the health of what the
+            finished segmenter makes of it.
 
         Raises:
             Interrupted: A signal asked to stop; all is saved.
         """
-        parts = []
+        parts: list[FitResult] = []
+        start = {name: value.clone() for name, value in objective.segmenter.state_dict().items()}
+        current, healthy, go_back = first, 1, False
 
-        def fit_round(number: int, assignment: Assignment) -> None:
-            self.teach(objective, assignment)
-            parts.append(fit_until(number))
+        def take_back() -> None:
+            objective.restore(start if healthy == 1 else self._read_network(healthy))
 
-        current = first
+        def fit_round(number: int) -> None:
+            self.teach(objective, current)
+            parts.append(fit_until(number, take_back if go_back else None))
+
         for number in range(1, rounds):
             # an assignment that is there was made from a finished round, which need not be trained again
             following = read_assignment(self._place(number + 1))
             if following is None:
-                fit_round(number, current)
-                following = self._assign_by_segmenter(objective.average, number + 1)
+                fit_round(number)
+                following = self._assign_by_segmenter(objective.average, number + 1, current)
+            self.progress.say(f"train: assignment {number + 1}: {following.health.explain()}")
             collapse = find_collapse(current.health, following.health)
+            go_back = collapse is not None
             if collapse is None:
-                current = following
+                current, healthy = following, number + 1
             else:
-                self.progress.warn(f"{collapse}; training goes on with the assignment of the round before")
-        fit_round(rounds, current)
-        return parts, current
+                self._warn(collapse, objective.strengthen(collapse.kind))
+        fit_round(rounds)
+        return parts, current, self._judge(objective, current, take_back if rounds > 1 and healthy > 1 else None)
+
+    def _judge(self, objective: Segmentation, learned: Assignment, take_back: Callable[[], None] | None) -> Health:
+        """The health of the finished segmenter; of the one before the last round, if the last made it collapse."""
+        objective.average.eval()
+        look = partial(look_again, cache=self.cache, label_maps=learned.label_maps, refine=self.refine, **self._looks())
+        found = look(objective.average)
+        collapse = find_collapse(found.before, found.now)
+        if collapse is not None and take_back is not None:
+            self.progress.warn(f"in the last round {collapse.words}; the model is the one from before it")
+            take_back()
+            found = look(objective.average)
+        elif collapse is not None:
+            self.progress.warn(f"{collapse.words}; look at the masks before you use them")
+        health = replace(learned.health, view_agreement=found.now.view_agreement, round_nmi=found.now.round_nmi)
+        self.progress.say(f"train: finished: {health.explain()}")
+        return health
+
+    def _warn(self, collapse: Collapse, changes: str) -> None:
+        self.progress.warn(
+            f"{collapse.words}; training goes back to the assignment and the weights of the round before, "
+            f"with {changes}"
+        )
+
+    def _read_network(self, number: int) -> dict[str, Tensor]:
+        path = self._place(number) / _NETWORK
+        try:
+            with explain_os_errors(path):
+                return load(path.read_bytes())
+        except (SafetensorError, OSError) as error:
+            raise ProjectError(
+                f"`{path}` cannot be read: {error}",
+                hints=("restore it from a copy, or start over with `fs4 train --fresh`",),
+            ) from error
 
     def _assign_by_clustering(self, network: nn.Module) -> Assignment:
         """Round 1: pixel clusters of pretrained features and cues."""
@@ -171,9 +229,12 @@ class Rounds:
 
         return self._write(1, assign)
 
-    def _assign_by_segmenter(self, segmenter: Segmenter, number: int) -> Assignment:
+    def _assign_by_segmenter(self, segmenter: Segmenter, number: int, before: Assignment) -> Assignment:
         """A later round: what the segmenter has made of the last one's assignment, times its prior."""
         segmenter.eval()
+        look = look_again(segmenter, self.cache, before.label_maps, refine=self.refine, **self._looks())
+        weights = {name: value.detach().cpu().contiguous() for name, value in sorted(segmenter.state_dict().items())}
+        write_bytes(self._place(number) / _NETWORK, save(weights))
 
         def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
             extracted = extract_maps(segmenter, self.cache, range(len(self.cache)), **self._looks())
@@ -182,13 +243,21 @@ class Rounds:
                 yield refine_assignment(soft, maps.pixels) if self.refine else soft
                 self._advance(task)
 
-        assignment = self._write(number, assign)
+        assignment = self._write(
+            number,
+            assign,
+            before=before.label_maps,
+            view_agreement=look.now.view_agreement,
+            more_files=(_NETWORK,),
+        )
         segmenter.train()
         return assignment
 
-    def _write(self, number: int, assign: Callable[[Task], Iterator[Float32[np.ndarray, "h w k"]]]) -> Assignment:
+    def _write(
+        self, number: int, assign: Callable[[Task], Iterator[Float32[np.ndarray, "h w k"]]], **more: Any
+    ) -> Assignment:
         with self.progress.task(f"assign {number}", len(self.cache), unit="images") as task:
-            return write_assignment(self._place(number), assign(task), self.pyramid, self.classes)
+            return write_assignment(self._place(number), assign(task), self.pyramid, self.classes, **more)
 
     def _advance(self, task: Task) -> None:
         task.advance()

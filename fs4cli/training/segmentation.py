@@ -8,7 +8,8 @@ Ours: their equations and weights, docs/method.md section 3.
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -89,7 +90,7 @@ class Segmentation(nn.Module):
         self, segmenter: Segmenter, options: SegmentationOptions, *, channels: int, pyramid_labels: tuple[int, ...]
     ):
         super().__init__()
-        self.options = options
+        self.options = self._chosen = options
         self.segmenter = segmenter
         self.average = copy.deepcopy(segmenter)
         self.average.requires_grad_(False)
@@ -123,6 +124,25 @@ class Segmentation(nn.Module):
         self.label_maps = label_maps
         self.weights = weigh_clusters(shares, sureness, power=self.options.balance)
         self.levels = levels
+
+    def strengthen(self, against: Literal["merging", "shattering"]) -> str:
+        """Work harder against a collapse from now on; `set_round` comes after it.
+
+        Returns:
+            What was changed, in words.
+        """
+        if against == "merging":
+            changes = {"balance": 1.0, "guidance": 2 * self._chosen.guidance}
+        else:
+            changes = {"cross": 2 * self._chosen.cross, "guidance": 2 * self._chosen.guidance}
+        told = [f"{name} {getattr(self.options, name):g} -> {value:g}" for name, value in changes.items()]
+        self.options = replace(self.options, **changes)
+        return ", ".join(told)
+
+    def restore(self, weights: dict[str, Tensor]) -> None:
+        """Let the segmenter and its average go on from these weights of the segmenter."""
+        self.segmenter.load_state_dict(weights)
+        self.average.load_state_dict(weights)
 
     def forward(self, batch: Batch, step: int) -> LossTerms:
         if self.label_maps is None or self.weights is None:

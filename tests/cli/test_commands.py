@@ -375,6 +375,17 @@ class TestStatus:
         assert lines[2] == "pretrain  done      2m 10s"
         assert lines[-1] == "next: fs4 predict IMAGE -o mask.png"
 
+    def test_how_the_finished_model_divides_the_images_is_a_line_of_its_own(self, fs4, project):
+        job = finish_job(project)
+        record = json.loads(job.record("train").read_text())
+        record["summary"]["health"] = {"effective_clusters": 2.93, "largest_share": 0.412, "view_agreement": 0.968}
+        job.record("train").write_text(json.dumps(record))
+        lines = fs4("status").out.splitlines()
+
+        assert lines[5].strip() == (
+            "2.9 classes in effective use, 41% of the pixels in the largest, 97% alike in another view"
+        )
+
     def test_a_changed_setting_is_named_in_the_line_of_its_stage(self, fs4, project):
         finish_job(project)
         (project / "fs4.yaml").write_text("classes: 5\n")

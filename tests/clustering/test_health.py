@@ -1,5 +1,7 @@
 """Is the clustering collapsing?"""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,18 +48,27 @@ def test_figures_are_json_with_four_digits():
     assert _measure([[2, 1, 1]]).as_dict()["effective_clusters"] == 2.8284
 
 
+def test_what_was_not_measured_is_not_in_the_json_and_not_in_the_words():
+    first, later = _measure([[2, 1, 1]]), replace(_measure([[2, 1, 1]]), view_agreement=0.914, round_nmi=0.5)
+    assert "view_agreement" not in first.as_dict() and later.as_dict()["view_agreement"] == 0.914
+    assert first.explain() == "2.8 effective clusters, the largest has 50 %, 0 % of the images in one"
+    assert later.explain() == f"{first.explain()}, views agree on 91 %, NMI with the round before 0.50"
+
+
 def _health(effective: float = 8.0, borders: float = 100.0) -> Health:
     return Health(effective, largest_share=0.3, single_cluster_images=0.1, borders=borders)
 
 
 def test_half_the_clusters_gone_is_one_background():
     verdict = find_collapse(_health(8.0), _health(4.0))
-    assert verdict is not None and "one background: 8.0 effective clusters became 4.0" in verdict
+    assert verdict is not None and verdict.kind == "merging"
+    assert "one background: 8.0 effective clusters became 4.0" in verdict.words
 
 
 def test_thrice_the_borders_is_clutter():
     verdict = find_collapse(_health(borders=100.0), _health(borders=300.0))
-    assert verdict is not None and "shattering: 100 borders per thousand pixels became 300" in verdict
+    assert verdict is not None and verdict.kind == "shattering"
+    assert "shattering: 100 borders per thousand pixels became 300" in verdict.words
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from toy_project import CLASSES, Stopping, choose_tiny, draw_folder
 
+from fs4cli.clustering.health import find_collapse
 from fs4cli.config import Settings
 from fs4cli.errors import Interrupted, ProjectError
 from fs4cli.files import read_json_lines
@@ -20,6 +22,7 @@ from fs4cli.project.record import read_record
 from fs4cli.stages.train import TrainResult, run_train
 from fs4cli.training import rounds
 from fs4cli.training.assignment import read_assignment
+from fs4cli.training.segmentation import Segmentation
 
 IMAGES = 10
 
@@ -143,20 +146,81 @@ def test_assignments_may_be_left_as_they_were_found(project, monkeypatch):
     _train(project, choose_tiny(train__refine=False))
 
 
-def test_an_assignment_that_collapses_is_not_learned_from(project, monkeypatch):
-    shown = []
+def _merge(segmenter) -> None:
+    """One background: every pixel is of class 0."""
+    segmenter.head.bias[0] = 1000
 
-    def collapse(before, after):
-        shown.append((before, after))
-        return "clusters are merging into one background"
 
-    monkeypatch.setattr(rounds, "find_collapse", collapse)
+def _shatter(segmenter) -> None:
+    """Clutter: what a pixel is hangs on the last bit of its colour."""
+    segmenter.cue_std.fill_(1e-6)
+    generator = torch.Generator().manual_seed(0)
+    for layer in (segmenter.fuse[0], segmenter.fuse[2], segmenter.head):
+        layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator))
+    segmenter.head.bias.zero_()
+
+
+def _spoil(monkeypatch, spoil, steps: range) -> None:
+    """Spoil the average at these updates, as a training that goes wrong would."""
+    after_step = Segmentation.after_step
+
+    @torch.no_grad()
+    def spoiled(objective, step: int, of: int) -> None:
+        after_step(objective, step, of)
+        if step in steps:
+            spoil(objective.average)
+
+    monkeypatch.setattr(Segmentation, "after_step", spoiled)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words", "change"),
+    [(_merge, "merging into one background", "balance 0.5 -> 1"), (_shatter, "shattering", "cross 0.3 -> 0.6")],
+)
+def test_a_round_that_collapses_is_taken_back(project, monkeypatch, spoil, words, change):
+    _spoil(monkeypatch, spoil, range(3))
+    chosen = choose_tiny(train__prior=False, train__refine=False)
     progress = SilentProgress()
-    result = _train(project, progress=progress)
-    assert [line for line in progress.warned if "the assignment of the round before" in line]
-    first = read_assignment(project.stage("train") / "round-1")
-    assert first is not None and result.health == first.health.as_dict()
-    assert shown[0][0] == first.health
+    result = _train(project, chosen, progress=progress)
+    [told] = [line for line in progress.warned if "goes back to the assignment and the weights" in line]
+    assert words in told and change in told
+    first, second = (read_assignment(project.stage("train") / f"round-{number}") for number in (1, 2))
+    assert first is not None and second is not None
+    assert result.health["effective_clusters"] == first.health.as_dict()["effective_clusters"]
+    assert find_collapse(first.health, second.health) is not None
+    weights = torch.load(project.checkpoints("train") / "step-0000006.pt", weights_only=True)["state"]["objective"]
+    spoiled = weights["average.head.bias"].max() > 100 or weights["average.cue_std"].max() < 1e-5
+    assert not spoiled, "the weights that collapsed were learned on"
+
+
+def test_a_run_killed_after_a_collapse_ends_as_one_that_was_not(project, tmp_path, monkeypatch):
+    _spoil(monkeypatch, _merge, range(3))
+    chosen = choose_tiny(train__prior=False)
+    other = Project(shutil.copytree(project.root, tmp_path / "other"))
+    _train(other, chosen)
+    for stretch, after in (("assign 2", 3), ("train", 5)):
+        with pytest.raises(Interrupted):
+            _train(project, chosen, progress=Stopping(stretch, after))
+    _train(project, chosen)
+    assert project.model.read_bytes() == other.model.read_bytes()
+
+
+def test_a_last_round_that_collapses_leaves_the_model_from_before_it(project, monkeypatch):
+    chosen = choose_tiny(train__prior=False)
+    _spoil(monkeypatch, _merge, range(3, 6))
+    progress = SilentProgress()
+    _train(project, chosen, progress=progress)
+    assert [line for line in progress.warned if "the model is the one from before it" in line]
+    segmenter, _ = load_model(project.model, torch.device("cpu"))
+    before = load_file(project.stage("train") / "round-2" / "segmenter.safetensors")
+    assert all(torch.equal(value, before[name]) for name, value in segmenter.state_dict().items())
+
+
+def test_the_health_of_a_finished_model_knows_of_other_views_and_of_the_round_before(trained):
+    health = load_model(Project(trained).model, torch.device("cpu"))[1].summary["health"]
+    assert 0 < health["view_agreement"] <= 1 and 0 <= health["round_nmi"] <= 1
+    second = read_assignment(Project(trained).stage("train") / "round-2")
+    assert second is not None and second.health.round_nmi is not None
 
 
 def test_a_number_of_classes_given_once_stays_in_the_record(project):

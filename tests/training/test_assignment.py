@@ -88,6 +88,16 @@ def test_health_is_the_same_whether_made_or_read(tmp_path, random):
     assert read is not None and read.health == made.health
 
 
+def test_a_later_round_is_compared_with_the_one_before(tmp_path):
+    masks = [np.array([[0, 1], [0, 1]]), np.array([[2, 2], [0, 1]])]
+    first = write_assignment(tmp_path / "first", [_soft(mask) for mask in masks], [], 3)
+    renamed = [_soft(2 - mask) for mask in masks]
+    second = write_assignment(tmp_path / "second", renamed, [], 3, before=first.label_maps, view_agreement=0.75)
+    assert first.health.round_nmi is None and first.health.view_agreement is None
+    assert second.health.round_nmi == 1.0  # the same parts by other names
+    assert second.health.view_agreement == 0.75
+
+
 def test_a_round_that_was_not_finished_is_none(tmp_path):
     assert read_assignment(tmp_path / "round") is None
 
