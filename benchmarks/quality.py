@@ -116,13 +116,18 @@ def format_table(results: Sequence[Result]) -> str:
         if result.state == "done":
             groups[result.set, result.budget, result.method, tuple(result.options)].append(result)
     floors = find_floors(results)
-    order = {name: place for place, name in enumerate(METHOD_GROUPS["all"])}
-    for key in sorted(groups, key=lambda key: (NAMES.index(key[0]), order.get(key[2], 99), key[1], key[3])):
+    for key in sorted(groups, key=lambda key: (NAMES.index(key[0]), order_method(key[2]), key[1], key[3])):
         lines.append("| " + " | ".join(_format_row(key, groups[key], floors.get(key[0]))) + " |")
     failed = [f"\nfailed: {one.set}, {one.method}, seed {one.seed}" for one in results if one.state == "failed"]
     commits = sorted({result.commit for result in results})
     told = [f"\nThe cells are of several states of the code: {', '.join(commits)}."] if len(commits) > 1 else []
     return "\n".join(lines + failed + told)
+
+
+def order_method(name: str) -> int:
+    """Its place in a table: floors first, then as `METHODS` lists them."""
+    names = METHOD_GROUPS["all"]
+    return names.index(name) if name in names else len(names)
 
 
 def find_floors(results: Sequence[Result]) -> dict[str, tuple[str, float]]:

@@ -57,7 +57,9 @@ class DataSet:
     held_out: tuple[Path, ...]
 
 
-_REAL = {"camvid": (11, 1500.0), "allsky": (3, 600.0), "em_neurons": (5, 900.0)}
+REAL = {"camvid": (11, 1500.0), "allsky": (3, 600.0), "em_neurons": (5, 900.0)}
+"""Sets that `FS4_DATA` holds: how many classes, and the budget in seconds. Their images may not be given away."""
+
 _DRAWN: dict[str, tuple[tuple[str, ...], Callable[[int], Scene]]] = {
     "mosaics": (
         tuple(TEXTURES)[:_MOSAIC_KINDS],
@@ -67,7 +69,7 @@ _DRAWN: dict[str, tuple[tuple[str, ...], Callable[[int], Scene]]] = {
 }
 _DRAWN_BUDGET = 300.0
 
-NAMES = (*_REAL, *_DRAWN)
+NAMES = (*REAL, *_DRAWN)
 
 
 def open_set(name: str, work: Path) -> DataSet:
@@ -82,12 +84,12 @@ def open_set(name: str, work: Path) -> DataSet:
     """
     if name in _DRAWN:
         return _draw(name, work / name)
-    if name not in _REAL:
+    if name not in REAL:
         raise ValueError(f"there is no set `{name}`; there are {', '.join(NAMES)}")
     source = Path(os.environ.get("FS4_DATA", "")) / name
     if not os.environ.get("FS4_DATA") or not source.is_dir():
         raise ValueError(f"`{name}` needs FS4_DATA: the folder that holds `{name}/images/train` and its labels")
-    classes, budget = _REAL[name]
+    classes, budget = REAL[name]
     train = work / name / "train"
     _copy_images(source / "images" / "train", train)
     return DataSet(

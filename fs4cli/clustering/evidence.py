@@ -9,7 +9,7 @@ Ours: every constant was chosen by measurement over eight sets of images, docs/g
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from scipy.ndimage import gaussian_filter
 
 from fs4cli.model.axes import BRIGHT_LINES, COLOUR, DARK_LINES, LAB_UNITS, PLACE, SOFT_COLOUR, TEXTURE
@@ -52,6 +52,9 @@ matters."""
 
 GREY_CHROMA = 2.0
 """Spread of a and of b, in Lab units, below which images are called grey."""
+
+STEP_REACH = 3
+"""How far to both sides colours are compared to find steps, in cells."""
 
 FEWEST_IMAGES = 8
 """Below, nothing is concluded about places."""
@@ -103,6 +106,24 @@ def are_lines_bright(images: Sequence[Float32[np.ndarray, "_ _ a"]]) -> bool:
         for line in (DARK_LINES, BRIGHT_LINES)
     )
     return bright > LINES_BRIGHT**2 * dark
+
+
+def find_insides(axes: Float32[np.ndarray, "h w a"]) -> Bool[np.ndarray, "h w"]:
+    """The half of an image's cells that lie farthest from steps of colour: insides of things, if it shows things.
+
+    On a step, what is around a cell is of two things, and its contrast is that between them. What differs alike on both
+    sides, as a line or a texture does, is no step.
+
+    Args:
+        axes: All axes of a whole image.
+    """
+    colour = axes[..., SOFT_COLOUR[-len(COLOUR) :]]
+    padded = np.pad(colour, ((STEP_REACH, STEP_REACH), (STEP_REACH, STEP_REACH), (0, 0)), mode="edge")
+    rows, columns = slice(STEP_REACH, -STEP_REACH), slice(STEP_REACH, -STEP_REACH)
+    down = padded[2 * STEP_REACH :, columns] - padded[: -2 * STEP_REACH, columns]
+    right = padded[rows, 2 * STEP_REACH :] - padded[rows, : -2 * STEP_REACH]
+    steps = (down**2).sum(2) + (right**2).sum(2)
+    return steps <= np.median(steps)
 
 
 def measure_place(images: Sequence[Float32[np.ndarray, "_ _ a"]], *, grid: int = 16) -> float:

@@ -9,6 +9,7 @@ from a few hundred images join only where the cues bear them out.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
@@ -20,12 +21,13 @@ from fs4cli.clustering.evidence import (
     PLACE_MATTERS,
     are_images_grey,
     are_lines_bright,
+    find_insides,
     list_axes,
     list_evidence,
     measure_place,
 )
 from fs4cli.clustering.grouping import Grouping, choose_grouping, join_features
-from fs4cli.clustering.mixture import NOISE, TiedMixture, make_mixture
+from fs4cli.clustering.mixture import NOISE, TiedMixture, make_mixture, measure_gain
 from fs4cli.model.axes import AXES
 
 VECTORS = 12_000
@@ -37,8 +39,15 @@ RUNS = 5
 SHARE = 0.6
 """Of the images that each run sees."""
 
+INSIDES_BETTER, INSIDES_ENOUGH = 1.1, 0.93
+"""Clusters found in the insides of things alone are taken if they explain the insides so many times as well as clusters
+found everywhere do, and everything at least this share as well."""
+
 FEATURE_COUNTS = (3, 4)
 """How many axes of the learned features may join: fewer say too little, more drown the cues."""
+
+_FEWEST_VECTORS = 20
+"""A class, for insides to be grouped alone."""
 
 FEATURE_UNIT = 0.5
 """Standard deviation, on the first axis of the features, that counts as one."""
@@ -118,11 +127,22 @@ class PixelClusters:
         return shares.reshape(height, width, -1).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class _Run:
+    """One finding of the clusters: what was chosen, what each candidate gained, and the cluster of every vector."""
+
+    grouping: Grouping
+    gains: dict[str, float]
+    ids: Int64[np.ndarray, " n"]
+
+
 def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int, seed: int) -> PixelClusters:
     """Find `classes` clusters in the pixels of the images: seconds, whatever their number and size.
 
     They are found `RUNS` times, each time on other images and from other guesses, and those that agree best with all
-    the others are taken: what comes out only once is chance.
+    the others are taken: what comes out only once is chance. All of that is done twice, the second time with the
+    insides of things alone, so that no cluster is spent on the steps between them where that costs little; where small
+    things are the classes it costs much.
 
     Args:
         images: Some of all images, read once, one after the other; their grids may differ in size.
@@ -146,17 +166,32 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     feature_axes = _find_axes(features) if features.shape[1] >= max(FEATURE_COUNTS) else None
     learned = features[:, :0] if feature_axes is None else feature_axes.project(features)
     rows = np.concatenate([sample, learned], axis=1)
-    runs = []
-    for run, part in enumerate(_draw_parts([len(ids) for ids in chosen], seed)):
-        grouping, gains = choose_grouping(sample[part], classes, evidence, seed=seed + run)
+    inside = np.concatenate([find_insides(one).ravel()[ids] for one, ids in zip(whole, chosen, strict=True)])
+
+    def find(part: Int64[np.ndarray, " _"], seed: int) -> _Run:
+        grouping, gains = choose_grouping(sample[part], classes, evidence, seed=seed)
         if feature_axes is not None:
-            grouping, more = join_features(
-                grouping, sample[part], learned[part], classes, counts=FEATURE_COUNTS, seed=seed + run
-            )
+            options: dict[str, Any] = {"counts": FEATURE_COUNTS, "seed": seed}
+            grouping, more = join_features(grouping, sample[part], learned[part], classes, **options)
             gains |= more
-        runs.append((grouping, gains, grouping.logits(rows).argmax(1)))
-    best, agreement = _choose_typical([ids for _, _, ids in runs], classes)
-    grouping, gains, ids = runs[best]
+        return _Run(grouping, gains, grouping.logits(rows).argmax(1))
+
+    parts = _draw_parts([len(ids) for ids in chosen], seed)
+    runs = [find(part, seed + run) for run, part in enumerate(parts)]
+    is_inside, insides = False, [part[inside[part]] for part in parts]
+    if min(len(part) for part in insides) >= _FEWEST_VECTORS * classes:
+        others = [find(part, seed + run) for run, part in enumerate(insides)]
+        gained = {
+            place: [_gain(sample, found, where, classes) for found in (runs, others)]
+            for place, where in (("inside", insides), ("all", parts))
+        }
+        is_inside = (
+            gained["inside"][1] >= INSIDES_BETTER * gained["inside"][0]
+            and gained["all"][1] >= INSIDES_ENOUGH * gained["all"][0]
+        )
+        runs = others if is_inside else runs
+    best, agreement = _choose_typical([run.ids for run in runs], classes)
+    grouping, gains, ids = runs[best].grouping, runs[best].gains, runs[best].ids
     return PixelClusters(
         grouping,
         _find_rule(grouping, sample, ids, axes),
@@ -169,12 +204,20 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
             "with_place": with_place,
             "bright_lines": bright_lines,
             "chosen": grouping.name,
+            "inside": is_inside,
             "gains": {name: round(gain, 4) for name, gain in gains.items()},
             "agreement": round(agreement, 3),
             "shares": [round(share / len(ids), 4) for share in np.bincount(ids, minlength=classes).tolist()],
             "explained": _explain(sample, ids),
         },
     )
+
+
+def _gain(
+    sample: Float32[np.ndarray, "n d"], runs: Sequence[_Run], parts: Sequence[Int64[np.ndarray, " _"]], classes: int
+) -> float:
+    """What runs explain of the rows of their parts, all runs together, in nats per vector each."""
+    return sum(measure_gain(sample[part], run.ids[part], classes) for run, part in zip(runs, parts, strict=True))
 
 
 def _draw_parts(pixels: Sequence[int], seed: int) -> list[Int64[np.ndarray, " _"]]:

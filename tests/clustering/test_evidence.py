@@ -6,11 +6,12 @@ from fs4cli.clustering.evidence import (
     KINDS,
     are_images_grey,
     are_lines_bright,
+    find_insides,
     list_axes,
     list_evidence,
     measure_place,
 )
-from fs4cli.model.axes import AXES, BRIGHT_LINES, DARK_LINES, PLACE
+from fs4cli.model.axes import AXES, BRIGHT_LINES, DARK_LINES, PLACE, SOFT_COLOUR
 
 
 def draw_axes(random, height=20, width=24):
@@ -74,3 +75,19 @@ def test_lines_are_taken_for_bright_only_where_bright_ones_clearly_vary_more(ran
     assert not are_lines_bright([axes])
     axes[..., BRIGHT_LINES] *= 1.1
     assert are_lines_bright([axes])
+
+
+def test_cells_beside_a_step_of_colour_are_not_inside():
+    axes = np.zeros((20, 24, AXES), np.float32)
+    axes[:, 12:, SOFT_COLOUR] = 1
+
+    # three cells to both sides are compared: six columns see the step
+    assert np.flatnonzero(~find_insides(axes).all(0)).tolist() == [9, 10, 11, 12, 13, 14]
+
+
+def test_a_line_that_differs_alike_on_both_sides_is_no_step():
+    axes = np.zeros((20, 24, AXES), np.float32)
+    axes[:, 12, SOFT_COLOUR] = 1
+    inside = find_insides(axes)
+
+    assert inside[:, 10:15].all()
