@@ -7,7 +7,7 @@ Ours: what is clustered and how, docs/grouping.md. The clusters are found in fix
 from a few hundred images join only where the cues bear them out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ from fs4cli.clustering.evidence import (
 )
 from fs4cli.clustering.grouping import Grouping, choose_grouping, join_features
 from fs4cli.clustering.mixture import NOISE, TiedMixture, make_mixture, measure_gain
-from fs4cli.model.axes import AXES
+from fs4cli.model.axes import AXES, COLOUR, LIGHT, SOFT_COLOUR
 
 VECTORS = 12_000
 """Pixels that each run finds the clusters on, about as many of each image."""
@@ -42,6 +42,13 @@ SHARE = 0.6
 INSIDES_BETTER, INSIDES_ENOUGH = 1.1, 0.93
 """Clusters found in the insides of things alone are taken if they explain the insides so many times as well as clusters
 found everywhere do, and everything at least this share as well."""
+
+LIGHT_BETTER, LIGHT_RUNS = 1.1, 3
+"""Colour counts less the mean of its image if clusters explain the evidence so many times as well then, on average over
+so many runs: light that differs between images hides what differs within them."""
+
+LEAST_GAIN = 0.05
+"""Nats a vector that clusters in noise may explain."""
 
 FEATURE_COUNTS = (3, 4)
 """How many axes of the learned features may join: fewer say too little, more drown the cues."""
@@ -104,6 +111,7 @@ class PixelClusters:
         grouping: The clusters, in some of `axes` and, after them, of `feature_axes`.
         rule: The same in plain cues alone, as near as they come.
         axes: Which of `fs4cli.model.axes` count.
+        is_relative: Colour counts less the mean of its image.
         feature_axes: Of learned features; None if the grouping knows nothing of them.
         summary: What was found out from the images; goes into JSON.
     """
@@ -111,13 +119,14 @@ class PixelClusters:
     grouping: Grouping
     rule: LinearRule
     axes: tuple[int, ...]
+    is_relative: bool = False
     feature_axes: FeatureAxes | None = None
     summary: dict = field(default_factory=dict)
 
     def assign(self, maps: PixelMaps) -> Float32[np.ndarray, "h w k"]:
         """The share of each pixel in each cluster; each pixel's sum to 1."""
         height, width = maps.axes.shape[:2]
-        vectors = maps.axes.reshape(height * width, -1)[:, self.axes]
+        vectors = _take_axes(maps.axes.reshape(height * width, -1), self.axes, is_relative=self.is_relative)
         if self.feature_axes is not None:
             features = self.feature_axes.project(maps.features.reshape(height * width, -1))
             vectors = np.concatenate([vectors, features], axis=1)
@@ -159,10 +168,12 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     place, bright_lines = measure_place(whole), are_lines_bright(whole)
     with_place = place > PLACE_MATTERS
     axes = list_axes(with_place=with_place, bright_lines=bright_lines)
-    sample = np.concatenate(
-        [one.reshape(-1, one.shape[2])[ids][:, axes] for one, ids in zip(whole, chosen, strict=True)]
-    )
+    described = np.concatenate([one.reshape(-1, one.shape[2])[ids] for one, ids in zip(whole, chosen, strict=True)])
     evidence = list_evidence(place, is_grey=are_images_grey(whole))
+    parts = _draw_parts([len(ids) for ids in chosen], seed)
+    absolute, relative = (_take_axes(described, axes, is_relative=less) for less in (False, True))
+    is_relative = _is_light_uneven(absolute, relative, classes, evidence, parts[:LIGHT_RUNS], seed)
+    sample = relative if is_relative else absolute
     feature_axes = _find_axes(features) if features.shape[1] >= max(FEATURE_COUNTS) else None
     learned = features[:, :0] if feature_axes is None else feature_axes.project(features)
     rows = np.concatenate([sample, learned], axis=1)
@@ -176,7 +187,6 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
             gains |= more
         return _Run(grouping, gains, grouping.logits(rows).argmax(1))
 
-    parts = _draw_parts([len(ids) for ids in chosen], seed)
     runs = [find(part, seed + run) for run, part in enumerate(parts)]
     is_inside, insides = False, [part[inside[part]] for part in parts]
     if min(len(part) for part in insides) >= _FEWEST_VECTORS * classes:
@@ -194,8 +204,9 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     grouping, gains, ids = runs[best].grouping, runs[best].gains, runs[best].ids
     return PixelClusters(
         grouping,
-        _find_rule(grouping, sample, ids, axes),
+        _find_rule(grouping, sample, ids, axes, is_relative=is_relative),
         axes,
+        is_relative,
         feature_axes if max(grouping.axes) >= sample.shape[1] else None,
         {
             "images": number,
@@ -203,6 +214,7 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
             "place_foretells": round(place, 3),
             "with_place": with_place,
             "bright_lines": bright_lines,
+            "relative_colour": is_relative,
             "chosen": grouping.name,
             "inside": is_inside,
             "gains": {name: round(gain, 4) for name, gain in gains.items()},
@@ -247,8 +259,55 @@ def _choose_typical(runs: Sequence[Int64[np.ndarray, " n"]], classes: int) -> tu
     return int(means.argmax()), float(means.max())
 
 
+def _take_axes(
+    described: Float32[np.ndarray, "n a"], axes: tuple[int, ...], *, is_relative: bool
+) -> Float32[np.ndarray, "n d"]:
+    """The axes that count; the colours, which come first, less the image's own mean if that is asked for."""
+    taken = described[:, axes]
+    if is_relative:
+        taken[:, SOFT_COLOUR] -= np.tile(described[:, LIGHT], len(SOFT_COLOUR) // len(LIGHT))
+    return taken
+
+
+def _is_light_uneven(
+    absolute: Float32[np.ndarray, "n d"],
+    relative: Float32[np.ndarray, "n d"],
+    classes: int,
+    evidence: Mapping[str, tuple[int, ...]],
+    parts: Sequence[Int64[np.ndarray, " _"]],
+    seed: int,
+) -> bool:
+    """Whether clusters stand out much more clearly once each image's mean colour is taken off.
+
+    Args:
+        absolute: All the evidence.
+        relative: The same with colours less their image's mean.
+        classes: How many clusters.
+        evidence: By name, the axes of each candidate; the last knows most and is the one that is tried.
+        parts: Rows to try it on.
+        seed: Of k-means.
+    """
+    name, axes = list(evidence.items())[-1]
+    whole = {name: tuple(range(len(axes)))}
+    plain, less = (
+        np.mean(
+            [
+                choose_grouping(np.ascontiguousarray(rows[part][:, axes]), classes, whole, seed=seed + run)[1][name]
+                for run, part in enumerate(parts)
+            ]
+        )
+        for rows in (absolute, relative)
+    )
+    return bool(less > LIGHT_BETTER * max(plain, LEAST_GAIN))
+
+
 def _find_rule(
-    grouping: Grouping, sample: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"], axes: tuple[int, ...]
+    grouping: Grouping,
+    sample: Float32[np.ndarray, "n d"],
+    ids: Int64[np.ndarray, " n"],
+    axes: tuple[int, ...],
+    *,
+    is_relative: bool,
 ) -> LinearRule:
     """A tied mixture is linear in its axes; of one that knows learned features, the nearest that knows none."""
     plain = [axis for axis in grouping.axes if axis < len(axes)]
@@ -257,6 +316,8 @@ def _find_rule(
         mixture = make_mixture(sample[:, plain], ids, len(mixture.log_shares))
     weights = np.zeros((len(mixture.log_shares), AXES))
     weights[:, [axes[axis] for axis in plain]] = mixture.means @ mixture.whitening
+    if is_relative:
+        weights[:, LIGHT] = -weights[:, SOFT_COLOUR].reshape(len(weights), -1, len(COLOUR)).sum(1)
     return LinearRule(weights, mixture.log_shares - 0.5 * (mixture.means**2).sum(1))
 
 

@@ -1,4 +1,4 @@
-"""How plain cues describe a pixel: its colour, its texture and its place, each axis on a fixed scale.
+"""How plain cues describe a pixel: its colour, its texture, its place and its image's light, on fixed scales.
 
 In: cues of whole images at stride 4. Out: `AXES` numbers a pixel, the same for every folder of images and on any
 device. What clusters are found in, and what the rule that a model keeps of them (`fs4cli.model.prior`) is linear in.
@@ -48,7 +48,10 @@ DARK_LINES, BRIGHT_LINES = TEXTURE[-1] + 1, TEXTURE[-1] + 2
 PLACE = (BRIGHT_LINES + 1, BRIGHT_LINES + 2)
 """Axes: row and column."""
 
-AXES = PLACE[-1] + 1
+LIGHT = tuple(range(PLACE[-1] + 1, PLACE[-1] + 1 + len(COLOUR)))
+"""Axes: mean L, a and b of the whole image, alike for all its pixels."""
+
+AXES = LIGHT[-1] + 1
 """How many there are."""
 
 
@@ -71,7 +74,10 @@ def describe_cues(cues: Float[Tensor, "b c h w"], *, is_mirrored: bool = False) 
             (torch.arange(length, device=cues.device) + 0.5) / length / PLACE_UNIT for length in cues.shape[2:]
         )
         places = torch.stack(torch.meshgrid(rows, columns.flip(0) if is_mirrored else columns, indexing="ij"))
-        return torch.cat([*parts, lines / PATTERN_UNIT, places.expand(len(cues), -1, -1, -1)], 1)
+        # image by image, so that what else is in the batch changes no bit
+        light = torch.stack([one.mean((1, 2)) for one in colour])[:, :, None, None]
+        everywhere = [values.expand(len(cues), -1, *cues.shape[2:]) for values in (places, light)]
+        return torch.cat([*parts, lines / PATTERN_UNIT, *everywhere], 1)
 
 
 def _soften(values: Float[Tensor, "b c h w"], sigma: float) -> Float[Tensor, "b c h w"]:

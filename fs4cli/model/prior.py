@@ -7,7 +7,10 @@ Ours: the segmenter learns from what the grouping said of the training images, a
 says it again, from the cues of the image at hand. Where the two err, they err differently (docs/method.md section 3).
 """
 
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -31,6 +34,7 @@ class PixelPrior(nn.Module):
         super().__init__()
         self.register_buffer("weights", torch.zeros(classes, AXES))
         self.register_buffer("offsets", torch.zeros(classes))
+        self.register_load_state_dict_pre_hook(_widen)
 
     def forward(self, cues: Float[Tensor, "b c h w"], *, is_mirrored: bool = False) -> Float[Tensor, "b k h w"]:
         """Logarithm of each class's share, at most 0.
@@ -46,3 +50,10 @@ class PixelPrior(nn.Module):
             rows = [self.weights @ one.flatten(1) + self.offsets[:, None] for one in described]
             logits = torch.stack(rows).unflatten(2, cues.shape[2:])
             return (torch.softmax(logits, 1) + LEAST).log()
+
+
+def _widen(prior: nn.Module, weights: dict[str, Any], prefix: str, *others: Any) -> None:
+    """A rule of before, which knew fewer axes, gives the others no weight."""
+    known = weights.get(prefix + "weights")
+    if known is not None and known.ndim == 2 and known.shape[1] < AXES:
+        weights[prefix + "weights"] = F.pad(known, (0, AXES - known.shape[1]))

@@ -29,7 +29,7 @@ from fs4cli.model.prior import PixelPrior
 KNOWN_CUES = COLOUR_CUES + TEXTURE_CUES
 """What a segmenter is told of colour and texture; the rest it learns from the classes that came of it."""
 
-FORMAT = 2
+FORMAT = 3
 """Grows when an older fs4 could not read the model any more."""
 
 _CARD = "fs4_card"

@@ -219,7 +219,8 @@ class Rounds:
         if isinstance(clusters, PixelClusters):
             rule = {"weights": clusters.rule.weights.tolist(), "offsets": clusters.rule.offsets.tolist()}
         write_json(self._place(1) / _GROUPING, {**clusters.summary, "rule": rule})
-        self.progress.say(f"train: classes are told apart by {clusters.summary['chosen']}")
+        less = ", colours less the mean of their image" if clusters.summary.get("relative_colour") else ""
+        self.progress.say(f"train: classes are told apart by {clusters.summary['chosen']}{less}")
 
         def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
             for maps in extract(positions=range(len(self.cache))):

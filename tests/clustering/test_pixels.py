@@ -135,3 +135,34 @@ def test_lines_are_a_class_of_their_own_whether_dark_or_bright(random, bright):
 
     assert clusters.summary["bright_lines"] is bright
     assert max(right, 1 - right) > 0.97
+
+
+def draw_light(random, *, spread):
+    """A square that is brighter by 20 in each image, at any place, in light that differs by up to `spread`."""
+    drawn = []
+    for light in np.linspace(-spread / 2, spread / 2, 12):
+        truth = np.zeros((16, 24), bool)
+        top, left = random.integers(0, 8), random.integers(0, 16)
+        truth[top : top + 8, left : left + 8] = True
+        cues = random.normal(0, 2, (16, 24, 16)).astype(np.float32)
+        cues[..., 0] += 50 + light + 20 * truth
+        drawn.append((show_cues(cues), truth))
+    return drawn
+
+
+@pytest.mark.parametrize("spread", [0, 80])
+def test_what_is_brighter_than_the_rest_of_its_image_is_a_class_in_any_light(random, spread):
+    drawn = draw_light(random, spread=spread)
+    clusters = fit_pixel_clusters([maps for maps, _ in drawn], 2, number=len(drawn), seed=0)
+    right = np.mean([(clusters.assign(maps).argmax(2) == 1) == truth for maps, truth in drawn])
+
+    assert clusters.summary["relative_colour"] is (spread == 80)
+    assert max(right, 1 - right) > 0.95
+
+
+def test_the_rule_that_a_model_keeps_knows_the_light_of_each_image(random):
+    drawn = draw_light(random, spread=80)
+    clusters = fit_pixel_clusters([maps for maps, _ in drawn], 2, number=len(drawn), seed=0)
+    for maps, _ in drawn:
+        ruled = maps.axes @ clusters.rule.weights.T + clusters.rule.offsets
+        assert (ruled.argmax(2) == clusters.assign(maps).argmax(2)).all()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from fs4cli.model.axes import AXES, BRIGHT_LINES, COLOUR, DARK_LINES, PLACE, SOFT_COLOUR, TEXTURE, describe_cues
+from fs4cli.model.axes import AXES, BRIGHT_LINES, COLOUR, DARK_LINES, LIGHT, PLACE, SOFT_COLOUR, TEXTURE, describe_cues
 
 
 def describe(cues: np.ndarray, **options) -> np.ndarray:
@@ -17,7 +17,7 @@ def draw_cues(random, size: tuple[int, int]) -> np.ndarray:
 
 
 def test_every_axis_has_one_place(random):
-    assert sorted((*SOFT_COLOUR, *TEXTURE, DARK_LINES, BRIGHT_LINES, *PLACE)) == list(range(AXES))
+    assert sorted((*SOFT_COLOUR, *TEXTURE, DARK_LINES, BRIGHT_LINES, *PLACE, *LIGHT)) == list(range(AXES))
     assert describe(draw_cues(random, (4, 6))).shape == (4, 6, AXES)
 
 
@@ -28,6 +28,7 @@ def test_units_are_25_of_lightness_10_of_chroma_and_a_quarter_of_the_image(rando
     np.testing.assert_allclose(axes[..., COLOUR], cues[..., :3] / [25, 10, 10], rtol=1e-5)
     np.testing.assert_allclose(axes[..., [DARK_LINES, BRIGHT_LINES]], cues[..., 14:] / 8, rtol=1e-5)
     assert axes[0, 0, PLACE] == pytest.approx([0.5 / 20 * 4, 0.5 / 24 * 4])
+    np.testing.assert_allclose(axes[3, 5, LIGHT], cues[..., :3].mean((0, 1)) / [25, 10, 10], rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (24, 40), (3, 50)])

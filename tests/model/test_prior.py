@@ -65,3 +65,13 @@ def test_it_never_rules_a_class_out(random):
     prior = PixelPrior(2)
     prior.offsets.copy_(torch.tensor([0.0, -1e4]))
     assert prior(_as_batch(_draw_cues(random, (4, 4)))).exp()[0, 1].mean() == pytest.approx(LEAST)
+
+
+def test_a_rule_of_before_that_knew_fewer_axes_says_what_it_said(random):
+    known = AXES - 3
+    weights = torch.from_numpy(random.normal(0, 0.1, (4, known)).astype(np.float32))
+    prior = PixelPrior(4)
+    prior.load_state_dict({"weights": weights, "offsets": torch.zeros(4)})
+
+    assert torch.equal(prior.weights[:, :known], weights)
+    assert not prior.weights[:, known:].any()

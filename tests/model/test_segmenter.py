@@ -13,6 +13,7 @@ from torch import nn
 from fs4cli.errors import ProjectError
 from fs4cli.model.cues import COLOUR_CUES, TEXTURE_CUES, find_cues, find_patterns
 from fs4cli.model.segmenter import (
+    FORMAT,
     ModelCard,
     Segmenter,
     build_segmenter,
@@ -208,7 +209,7 @@ def _with_card(path: Path, **changes) -> Path:
 
 def test_a_model_of_a_newer_fs4_is_refused_as_such(saved):
     with pytest.raises(ProjectError, match="newer fs4") as caught:
-        read_card(_with_card(saved, format=3))
+        read_card(_with_card(saved, format=FORMAT + 1))
     assert caught.value.hints == ("update fs4",)
 
 
