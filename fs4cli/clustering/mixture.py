@@ -70,8 +70,8 @@ def fit_mixture(
         clusters: How many.
         guesses: The cluster of each vector, in [0, clusters); at least one guess.
     """
-    rows = vectors.astype(np.float64)
-    found = [_maximize(rows, guess, clusters) for guess in guesses]
+    prepared = _prepare(vectors)
+    found = [_maximize(prepared, guess, clusters) for guess in guesses]
     return max(found, key=lambda pair: pair[0])[1]
 
 
@@ -98,8 +98,7 @@ def make_mixture(vectors: Float[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"]
         ids: The group of each vector, in [0, clusters).
         clusters: How many groups there may be.
     """
-    rows = vectors.astype(np.float64)
-    return _step(rows, rows.T @ rows, np.eye(clusters)[ids])[2]
+    return _step(_prepare(vectors), np.eye(clusters)[:, ids])[2]
 
 
 def measure_gain(vectors: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"], clusters: int) -> float:
@@ -114,39 +113,56 @@ def measure_gain(vectors: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n
         ids: The group of each vector, in [0, clusters).
         clusters: How many groups there may be.
     """
+    prepared = _prepare(vectors)
+    return _step(prepared, np.eye(clusters)[:, ids])[1] - _step(prepared, np.ones((1, len(vectors))))[1]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Vectors, and what every step needs of them."""
+
+    rows: Float64[np.ndarray, "n d"]
+    square: Float64[np.ndarray, "d d"]
+    spread: Float64[np.ndarray, " d"]
+
+
+def _prepare(vectors: Float[np.ndarray, "n d"]) -> _Prepared:
     rows = vectors.astype(np.float64)
-    square = rows.T @ rows
-    return _step(rows, square, np.eye(clusters)[ids])[1] - _step(rows, square, np.ones((len(rows), 1)))[1]
+    return _Prepared(rows, rows.T @ rows, rows.var(0))
 
 
-def _maximize(
-    rows: Float64[np.ndarray, "n d"], guess: Int64[np.ndarray, " n"], clusters: int
-) -> tuple[float, TiedMixture]:
+def _maximize(vectors: _Prepared, guess: Int64[np.ndarray, " n"], clusters: int) -> tuple[float, TiedMixture]:
     """The mean log-likelihood that is reached from a guess, and the mixture that reaches it."""
-    square = rows.T @ rows
-    weights, likelihood, mixture = _step(rows, square, np.eye(clusters)[guess])
+    weights, likelihood, mixture = _step(vectors, np.eye(clusters)[:, guess])
     for iteration in range(1, ITERATIONS):
         before = likelihood
-        weights, likelihood, mixture = _step(rows, square, weights)
+        weights, likelihood, mixture = _step(vectors, weights)
         if iteration > 10 and likelihood - before < 1e-5:
             break
     return likelihood, mixture
 
 
 def _step(
-    rows: Float64[np.ndarray, "n d"], square: Float64[np.ndarray, "d d"], weights: Float64[np.ndarray, "n k"]
-) -> tuple[Float64[np.ndarray, "n k"], float, TiedMixture]:
-    """The mixture that the weights make, the weights that it makes, and the likelihood under it."""
-    count, width = rows.shape
-    sizes = weights.sum(0) + 1e-6  # an empty cluster has share 0 and any mean
-    means = (weights.T @ rows) / sizes[:, None]
-    within = (square - (means * sizes[:, None]).T @ means) / count
-    within = (1 - RIDGE) * within + RIDGE * np.diag(rows.var(0)) + NOISE**2 * np.eye(width)
+    vectors: _Prepared, weights: Float64[np.ndarray, "k n"]
+) -> tuple[Float64[np.ndarray, "k n"], float, TiedMixture]:
+    """The mixture that the weights make, the weights that it makes, and the likelihood under it.
+
+    Vectors lie along the last axis: sums over a few clusters are several times as fast as along rows of them.
+    """
+    count, width = vectors.rows.shape
+    sizes = weights.sum(1) + 1e-6  # an empty cluster has share 0 and any mean
+    means = (weights @ vectors.rows) / sizes[:, None]
+    within = (vectors.square - (means * sizes[:, None]).T @ means) / count
+    within = (1 - RIDGE) * within + RIDGE * np.diag(vectors.spread) + NOISE**2 * np.eye(width)
     whitening = np.linalg.inv(np.linalg.cholesky(within))
     mixture = TiedMixture(whitening, means @ whitening.T, np.log(sizes / sizes.sum()))
-    logits = mixture.logits(rows)
-    highest = logits.max(1, keepdims=True)
-    shares = np.exp(logits - highest)
-    total = shares.sum(1, keepdims=True)
-    density = (highest + np.log(total)).mean() - 0.5 * ((rows @ whitening.T) ** 2).sum(1).mean()
-    return shares / total, float(density + np.log(np.diag(whitening)).sum()), mixture
+    offsets = mixture.log_shares - 0.5 * (mixture.means**2).sum(1)
+    logits = (mixture.means @ whitening) @ vectors.rows.T + offsets[:, None]
+    highest = logits.max(0)
+    logits -= highest
+    shares = np.exp(logits, out=logits)
+    total = shares.sum(0)
+    # the mean squared length of the whitened vectors is a trace
+    density = (highest + np.log(total)).mean() - 0.5 * float((whitening @ vectors.square * whitening).sum()) / count
+    shares /= total
+    return shares, float(density + np.log(np.diag(whitening)).sum()), mixture

@@ -166,3 +166,14 @@ def test_the_rule_that_a_model_keeps_knows_the_light_of_each_image(random):
     for maps, _ in drawn:
         ruled = maps.axes @ clusters.rule.weights.T + clusters.rule.offsets
         assert (ruled.argmax(2) == clusters.assign(maps).argmax(2)).all()
+
+
+def test_clusters_found_in_insides_alone_are_taken_only_if_they_explain_more(random, monkeypatch):
+    maps = draw_halves(random, count=10)
+    everywhere = fit_pixel_clusters(maps, 2, number=10, seed=0)
+    monkeypatch.setattr("fs4cli.clustering.pixels.INSIDES_BETTER", 0)
+    insides = fit_pixel_clusters(maps, 2, number=10, seed=0)
+
+    assert (everywhere.summary["inside"], insides.summary["inside"]) == (False, True)
+    mask = insides.assign(maps[0]).argmax(2)
+    assert (mask[:, :10] == mask[0, 0]).all() and (mask[:, 14:] == 1 - mask[0, 0]).all()
