@@ -39,7 +39,10 @@ RUNS = 5
 SHARE = 0.6
 """Of the images that each run sees."""
 
-INSIDES_BETTER, INSIDES_ENOUGH = 1.1, 0.93
+UNSURE = 0.8
+"""Agreement of the runs below which the insides of things are looked at alone."""
+
+INSIDES_BETTER, INSIDES_ENOUGH = 1.03, 0.93
 """Clusters found in the insides of things alone are taken if they explain the insides so many times as well as clusters
 found everywhere do, and everything at least this share as well."""
 
@@ -149,9 +152,9 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     """Find `classes` clusters in the pixels of the images: seconds, whatever their number and size.
 
     They are found `RUNS` times, each time on other images and from other guesses, and those that agree best with all
-    the others are taken: what comes out only once is chance. All of that is done twice, the second time with the
-    insides of things alone, so that no cluster is spent on the steps between them where that costs little; where small
-    things are the classes it costs much.
+    the others are taken: what comes out only once is chance. Where even those agree little, all of that is done again
+    with the insides of things alone, so that no cluster is spent on the steps between them where that costs little;
+    where small things are the classes it costs much.
 
     Args:
         images: Some of all images, read once, one after the other; their grids may differ in size.
@@ -188,8 +191,9 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
         return _Run(grouping, gains, grouping.logits(rows).argmax(1))
 
     runs = [find(part, seed + run) for run, part in enumerate(parts)]
+    best, agreement = _choose_typical([run.ids for run in runs], classes)
     is_inside, insides = False, [part[inside[part]] for part in parts]
-    if min(len(part) for part in insides) >= _FEWEST_VECTORS * classes:
+    if agreement < UNSURE and min(len(part) for part in insides) >= _FEWEST_VECTORS * classes:
         others = [find(part, seed + run) for run, part in enumerate(insides)]
         gained = {
             place: [_gain(sample, found, where, classes) for found in (runs, others)]
@@ -199,8 +203,9 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
             gained["inside"][1] >= INSIDES_BETTER * gained["inside"][0]
             and gained["all"][1] >= INSIDES_ENOUGH * gained["all"][0]
         )
-        runs = others if is_inside else runs
-    best, agreement = _choose_typical([run.ids for run in runs], classes)
+        if is_inside:
+            runs = others
+            best, agreement = _choose_typical([run.ids for run in runs], classes)
     grouping, gains, ids = runs[best].grouping, runs[best].gains, runs[best].ids
     return PixelClusters(
         grouping,

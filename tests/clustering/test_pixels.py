@@ -168,9 +168,10 @@ def test_the_rule_that_a_model_keeps_knows_the_light_of_each_image(random):
         assert (ruled.argmax(2) == clusters.assign(maps).argmax(2)).all()
 
 
-def test_clusters_found_in_insides_alone_are_taken_only_if_they_explain_more(random, monkeypatch):
+def test_the_insides_are_looked_at_alone_only_where_groupings_agree_little(random, monkeypatch):
     maps = draw_halves(random, count=10)
     everywhere = fit_pixel_clusters(maps, 2, number=10, seed=0)
+    monkeypatch.setattr("fs4cli.clustering.pixels.UNSURE", 1.1)
     monkeypatch.setattr("fs4cli.clustering.pixels.INSIDES_BETTER", 0)
     insides = fit_pixel_clusters(maps, 2, number=10, seed=0)
 
