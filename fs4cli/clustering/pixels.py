@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
-from fs4cli.clustering.agreement import adjusted_rand
+from fs4cli.clustering.agreement import adjusted_rand, foretold_share
 from fs4cli.clustering.evidence import (
     FEWEST_IMAGES,
     KINDS,
@@ -26,7 +26,7 @@ from fs4cli.clustering.evidence import (
     list_evidence,
     measure_place,
 )
-from fs4cli.clustering.grouping import Grouping, choose_grouping, join_features
+from fs4cli.clustering.grouping import ENOUGH, Grouping, choose_grouping, join_features
 from fs4cli.clustering.mixture import NOISE, TiedMixture, make_mixture, measure_gain
 from fs4cli.model.axes import AXES, COLOUR, LIGHT, SOFT_COLOUR
 
@@ -49,6 +49,10 @@ found everywhere do, and everything at least this share as well."""
 LIGHT_BETTER, LIGHT_RUNS = 1.1, 3
 """Colour counts less the mean of its image if clusters explain the evidence so many times as well then, on average over
 so many runs: light that differs between images hides what differs within them."""
+
+IMAGE_TELLS = 0.18
+"""Share of what clusters say that the image alone foretells, above which they follow its light more than its things:
+then colour counts less the mean if that explains the evidence nearly as well."""
 
 LEAST_GAIN = 0.05
 """Nats a vector that clusters in noise may explain."""
@@ -175,7 +179,8 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     evidence = list_evidence(place, is_grey=are_images_grey(whole))
     parts = _draw_parts([len(ids) for ids in chosen], seed)
     absolute, relative = (_take_axes(described, axes, is_relative=less) for less in (False, True))
-    is_relative = _is_light_uneven(absolute, relative, classes, evidence, parts[:LIGHT_RUNS], seed)
+    owners = np.repeat(np.arange(len(chosen)), [len(ids) for ids in chosen])
+    is_relative = _is_light_uneven(absolute, relative, classes, evidence, parts[:LIGHT_RUNS], owners, seed)
     sample = relative if is_relative else absolute
     feature_axes = _find_axes(features) if features.shape[1] >= max(FEATURE_COUNTS) else None
     learned = features[:, :0] if feature_axes is None else feature_axes.project(features)
@@ -280,9 +285,10 @@ def _is_light_uneven(
     classes: int,
     evidence: Mapping[str, tuple[int, ...]],
     parts: Sequence[Int64[np.ndarray, " _"]],
+    owners: Int64[np.ndarray, " n"],
     seed: int,
 ) -> bool:
-    """Whether clusters stand out much more clearly once each image's mean colour is taken off.
+    """Whether clusters stand out more clearly once each image's mean colour is taken off, or follow images without.
 
     Args:
         absolute: All the evidence.
@@ -290,19 +296,24 @@ def _is_light_uneven(
         classes: How many clusters.
         evidence: By name, the axes of each candidate; the last knows most and is the one that is tried.
         parts: Rows to try it on.
+        owners: The image of each row.
         seed: Of k-means.
     """
     name, axes = list(evidence.items())[-1]
     whole = {name: tuple(range(len(axes)))}
-    plain, less = (
-        np.mean(
-            [
-                choose_grouping(np.ascontiguousarray(rows[part][:, axes]), classes, whole, seed=seed + run)[1][name]
-                for run, part in enumerate(parts)
-            ]
-        )
-        for rows in (absolute, relative)
-    )
+    gains, told = np.zeros((2, len(parts))), []
+    for kind, rows in enumerate((absolute, relative)):
+        for run, part in enumerate(parts):
+            vectors = np.ascontiguousarray(rows[part][:, axes])
+            grouping, gained = choose_grouping(vectors, classes, whole, seed=seed + run)
+            gains[kind, run] = gained[name]
+            if kind == 0:
+                joint = np.zeros((classes, int(owners[-1]) + 1), np.int64)
+                np.add.at(joint, (grouping.logits(vectors).argmax(1), owners[part]), 1)
+                told.append(foretold_share(joint))
+    plain, less = gains.mean(1)
+    if np.mean(told) > IMAGE_TELLS:
+        return bool(less >= max(ENOUGH * plain, LEAST_GAIN))
     return bool(less > LIGHT_BETTER * max(plain, LEAST_GAIN))
 
 
