@@ -54,9 +54,7 @@ def main() -> int:
         if finished:
             first = min(finished, key=lambda one: one.seed)
             masks = options.bench / "runs" / Cell(name, "fs4", first.seed, first.budget).place / "masks"
-            draw_sheet(
-                options.out / f"{name}.png", data, masks, first, is_shown=name not in REAL or options.with_images
-            )
+            draw_sheet(options.out / name, data, masks, first, is_shown=name not in REAL or options.with_images)
     return 0
 
 
@@ -117,7 +115,15 @@ def draw_curve(path: Path, own: Sequence[Result], results: Sequence[Result]) -> 
 
 
 def draw_sheet(path: Path, data: DataSet, masks: Path, result: Result, *, is_shown: bool) -> None:
-    """Five images, evenly spread: what was seen, what is true and what was found, or only what was found."""
+    """Five images, evenly spread: what was seen, what is true and what was found, or only what was found.
+
+    Args:
+        path: Of the sheet, without its suffix: `.jpg` where images are shown, else `.png`.
+        data: Where images and labels lie.
+        masks: Folder of what was found.
+        result: Whose masks they are.
+        is_shown: Whether images may be shown.
+    """
     paths = sorted(masks.rglob("*.png"))
     paths = [paths[place] for place in np.linspace(0, len(paths) - 1, min(FIVE, len(paths))).astype(int)]
     palette = make_palette(data.classes)
@@ -134,11 +140,13 @@ def draw_sheet(path: Path, data: DataSet, masks: Path, result: Result, *, is_sho
     height = max(len(column) for column in columns)
     padded = [np.pad(column, ((0, height - len(column)), (0, 6), (0, 0)), constant_values=255) for column in columns]
     sheet = Image.fromarray(np.concatenate(padded, axis=1))
-    if not is_shown:
-        sheet = sheet.quantize(256, dither=Image.Dither.NONE)
+    path = path.with_suffix(".jpg" if is_shown else ".png")
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomic(path) as file:
-        sheet.save(file, format="PNG", optimize=True)
+        if is_shown:
+            sheet.save(file, format="JPEG", quality=85, subsampling=0)
+        else:
+            sheet.quantize(256, dither=Image.Dither.NONE).save(file, format="PNG", optimize=True)
     print(f"{path}: {result.method}, seed {result.seed}, mIoU {100 * (result.metrics['miou'] or 0):.1f}")
 
 
