@@ -40,10 +40,7 @@ SHARE = 0.6
 """Of the images that each run sees."""
 
 UNSURE = 0.8
-"""Agreement of the runs below which the insides of things are looked at alone, and the rule is `DOUBTED`."""
-
-DOUBTED = 0.25
-"""Power of a rule on which its own runs agree little: what the network has learned from it counts for more."""
+"""Agreement of the runs below which the insides of things are looked at alone."""
 
 INSIDES_BETTER, INSIDES_ENOUGH = 1.03, 0.93
 """Clusters found in the insides of things alone are taken if they explain the insides so many times as well as clusters
@@ -217,7 +214,7 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     grouping, gains, ids = runs[best].grouping, runs[best].gains, runs[best].ids
     return PixelClusters(
         grouping,
-        _find_rule(grouping, sample, ids, axes, is_relative=is_relative, power=DOUBTED if agreement < UNSURE else 1.0),
+        _find_rule(grouping, sample, ids, axes, is_relative=is_relative),
         axes,
         is_relative,
         feature_axes if max(grouping.axes) >= sample.shape[1] else None,
@@ -327,18 +324,8 @@ def _find_rule(
     axes: tuple[int, ...],
     *,
     is_relative: bool,
-    power: float,
 ) -> LinearRule:
-    """A tied mixture is linear in its axes; of one that knows learned features, the nearest that knows none.
-
-    Args:
-        grouping: The clusters.
-        sample: Plain evidence.
-        ids: Its clusters.
-        axes: Which of `fs4cli.model.axes` it is.
-        is_relative: Its colours are less the mean of their image.
-        power: Of the rule's shares.
-    """
+    """A tied mixture is linear in its axes; of one that knows learned features, the nearest that knows none."""
     plain = [axis for axis in grouping.axes if axis < len(axes)]
     mixture: TiedMixture = grouping.mixture
     if len(plain) < len(grouping.axes):
@@ -347,7 +334,7 @@ def _find_rule(
     weights[:, [axes[axis] for axis in plain]] = mixture.means @ mixture.whitening
     if is_relative:
         weights[:, LIGHT] = -weights[:, SOFT_COLOUR].reshape(len(weights), -1, len(COLOUR)).sum(1)
-    return LinearRule(power * weights, power * (mixture.log_shares - 0.5 * (mixture.means**2).sum(1)))
+    return LinearRule(weights, mixture.log_shares - 0.5 * (mixture.means**2).sum(1))
 
 
 def _find_axes(features: Float32[np.ndarray, "n c"]) -> FeatureAxes:
