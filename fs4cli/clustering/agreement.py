@@ -1,4 +1,4 @@
-"""How alike two partitions of the pixels are, whatever their ids, and what one tells of the other: from counts."""
+"""How alike two partitions of the pixels are, whatever their ids: from counts."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -18,16 +18,6 @@ def mutual_information(confusion: Int[np.ndarray, "k c"]) -> float:
     mean = (_entropy(clusters) + _entropy(classes)) / 2
     shared = _entropy(clusters) + _entropy(classes) - _entropy(joint.ravel())
     return float(np.clip(shared / mean, 0, 1))
-
-
-def foretold_share(confusion: Int[np.ndarray, "k c"]) -> float:
-    """How much of what the clusters say the classes foretell: mutual information over the clusters' entropy.
-
-    In [0, 1]; 0 where there is nothing to tell, as all is one cluster.
-    """
-    joint = confusion / max(confusion.sum(), 1)
-    clusters, classes = _entropy(joint.sum(1)), _entropy(joint.sum(0))
-    return float(np.clip((clusters + classes - _entropy(joint.ravel())) / clusters, 0, 1)) if clusters > 0 else 0.0
 
 
 def adjusted_rand(confusion: Int[np.ndarray, "k c"]) -> float:

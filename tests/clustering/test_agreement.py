@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from fs4cli.clustering.agreement import adjusted_rand, foretold_share, mutual_information
+from fs4cli.clustering.agreement import adjusted_rand, mutual_information
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.3, 1.0])
@@ -36,11 +36,3 @@ def test_billions_of_pixels_do_not_overflow():
 def test_nothing_counted_is_nan():
     assert np.isnan(mutual_information(np.zeros((2, 2), int)))
     assert np.isnan(adjusted_rand(np.zeros((2, 2), int)))
-
-
-def test_two_images_with_clusters_of_their_own_foretell_all_and_two_alike_nothing():
-    assert foretold_share(np.array([[5, 0], [0, 5]])) == pytest.approx(1)
-    assert foretold_share(np.array([[5, 5], [5, 5]])) == pytest.approx(0)
-    assert foretold_share(np.array([[5, 5], [0, 0]])) == 0
-    # clusters: 1.5 bits; images: 1 bit; both together: 2 bits. Half a bit of 1.5 is told
-    assert foretold_share(np.array([[4, 4], [4, 0], [0, 4]])) == pytest.approx(1 / 3)

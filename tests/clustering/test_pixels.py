@@ -171,8 +171,8 @@ def test_the_rule_that_a_model_keeps_knows_the_light_of_each_image(random):
 def test_the_insides_are_looked_at_alone_only_where_groupings_agree_little(random, monkeypatch):
     maps = draw_halves(random, count=10)
     everywhere = fit_pixel_clusters(maps, 2, number=10, seed=0)
-    monkeypatch.setattr("fs4cli.clustering.pixels.UNSURE", 1.1)
-    monkeypatch.setattr("fs4cli.clustering.pixels.INSIDES_BETTER", 0)
+    monkeypatch.setattr("fs4cli.clustering.repeats.UNSURE", 1.1)
+    monkeypatch.setattr("fs4cli.clustering.repeats.INSIDES_BETTER", 0)
     insides = fit_pixel_clusters(maps, 2, number=10, seed=0)
 
     assert (everywhere.summary["inside"], insides.summary["inside"]) == (False, True)
