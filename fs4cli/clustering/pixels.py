@@ -27,7 +27,7 @@ from fs4cli.clustering.evidence import (
 from fs4cli.clustering.grouping import Grouping, choose_grouping, join_features
 from fs4cli.clustering.light import is_light_uneven, take_axes
 from fs4cli.clustering.mixture import NOISE, TiedMixture, make_mixture
-from fs4cli.clustering.repeats import SHARE, Run, draw_parts, find_typical
+from fs4cli.clustering.repeats import SHARE, UNSURE, Run, draw_parts, find_typical
 from fs4cli.model.axes import AXES, COLOUR, LIGHT, SOFT_COLOUR
 
 VECTORS = 12_000
@@ -35,6 +35,9 @@ VECTORS = 12_000
 
 FEATURE_COUNTS = (3, 4)
 """How many axes of the learned features may join: fewer say too little, more drown the cues."""
+
+DOUBTED = 0.25
+"""Power of a rule on which its own runs agree little: what the network has learned from it counts for more."""
 
 FEATURE_UNIT = 0.5
 """Standard deviation, on the first axis of the features, that counts as one."""
@@ -156,7 +159,9 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     grouping, ids = typical.run.grouping, typical.run.ids
     return PixelClusters(
         grouping,
-        _find_rule(grouping, sample, ids, axes, is_relative=is_relative),
+        _find_rule(
+            grouping, sample, ids, axes, is_relative=is_relative, power=DOUBTED if typical.agreement < UNSURE else 1.0
+        ),
         axes,
         is_relative,
         feature_axes if max(grouping.axes) >= sample.shape[1] else None,
@@ -184,6 +189,7 @@ def _find_rule(
     axes: tuple[int, ...],
     *,
     is_relative: bool,
+    power: float,
 ) -> LinearRule:
     """A tied mixture is linear in its axes; of one that knows learned features, the nearest that knows none."""
     plain = [axis for axis in grouping.axes if axis < len(axes)]
@@ -194,7 +200,7 @@ def _find_rule(
     weights[:, [axes[axis] for axis in plain]] = mixture.means @ mixture.whitening
     if is_relative:
         weights[:, LIGHT] = -weights[:, SOFT_COLOUR].reshape(len(weights), -1, len(COLOUR)).sum(1)
-    return LinearRule(weights, mixture.log_shares - 0.5 * (mixture.means**2).sum(1))
+    return LinearRule(power * weights, power * (mixture.log_shares - 0.5 * (mixture.means**2).sum(1)))
 
 
 def _find_axes(features: Float32[np.ndarray, "n c"]) -> FeatureAxes:

@@ -27,7 +27,7 @@ SHARE = 0.6
 UNSURE = 0.8
 """Agreement of the runs below which the insides of things are looked at alone."""
 
-INSIDES_BETTER, INSIDES_ENOUGH = 1.03, 0.93
+INSIDES_BETTER, INSIDES_ENOUGH = 1.03, 0.9
 """Clusters found in the insides of things alone are taken if they explain the insides so many times as well as clusters
 found everywhere do, and everything at least this share as well."""
 
