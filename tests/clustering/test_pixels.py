@@ -178,3 +178,14 @@ def test_the_insides_are_looked_at_alone_only_where_groupings_agree_little(rando
     assert (everywhere.summary["inside"], insides.summary["inside"]) == (False, True)
     mask = insides.assign(maps[0]).argmax(2)
     assert (mask[:, :10] == mask[0, 0]).all() and (mask[:, 14:] == 1 - mask[0, 0]).all()
+
+
+def test_a_rule_on_which_its_groupings_agree_little_has_a_quarter_of_its_power(random, monkeypatch):
+    maps = draw_halves(random, count=10)
+    trusted = fit_pixel_clusters(maps, 2, number=10, seed=0)
+    monkeypatch.setattr("fs4cli.clustering.pixels.UNSURE", 1.1)
+    doubted = fit_pixel_clusters(maps, 2, number=10, seed=0)
+
+    np.testing.assert_allclose(doubted.rule.weights, trusted.rule.weights / 4)
+    np.testing.assert_allclose(doubted.rule.offsets, trusted.rule.offsets / 4)
+    assert (doubted.assign(maps[0]) == trusted.assign(maps[0])).all()
