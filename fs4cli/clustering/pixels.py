@@ -92,7 +92,7 @@ class PixelClusters:
 
     Args:
         grouping: The clusters, in some of `axes` and, after them, of `feature_axes`.
-        rule: The same in plain cues alone, as near as they come.
+        rule: The same in plain cues alone, as near as they come; all of it times `DOUBTED` if its runs agree little.
         axes: Which of `fs4cli.model.axes` count.
         is_relative: Colour counts less the mean of its image.
         feature_axes: Of learned features; None if the grouping knows nothing of them.
@@ -191,7 +191,10 @@ def _find_rule(
     is_relative: bool,
     power: float,
 ) -> LinearRule:
-    """A tied mixture is linear in its axes; of one that knows learned features, the nearest that knows none."""
+    """A tied mixture is linear in its axes; of one that knows learned features, the nearest that knows none.
+
+    Its logits are multiplied by `power`: 1 leaves the shares as the mixture has them, less makes them less sure.
+    """
     plain = [axis for axis in grouping.axes if axis < len(axes)]
     mixture: TiedMixture = grouping.mixture
     if len(plain) < len(grouping.axes):
