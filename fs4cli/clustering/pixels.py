@@ -93,6 +93,7 @@ class PixelClusters:
     Args:
         grouping: The clusters, in some of `axes` and, after them, of `feature_axes`.
         rule: The same in plain cues alone, as near as they come; all of it times `DOUBTED` if its runs agree little.
+        shares: Of all pixels in each cluster, counted softly; sums to 1.
         axes: Which of `fs4cli.model.axes` count.
         is_relative: Colour counts less the mean of its image.
         feature_axes: Of learned features; None if the grouping knows nothing of them.
@@ -101,6 +102,7 @@ class PixelClusters:
 
     grouping: Grouping
     rule: LinearRule
+    shares: Float[np.ndarray, " k"]
     axes: tuple[int, ...]
     is_relative: bool = False
     feature_axes: FeatureAxes | None = None
@@ -113,10 +115,7 @@ class PixelClusters:
         if self.feature_axes is not None:
             features = self.feature_axes.project(maps.features.reshape(height * width, -1))
             vectors = np.concatenate([vectors, features], axis=1)
-        logits = self.grouping.logits(vectors)
-        shares = np.exp(logits - logits.max(1, keepdims=True))
-        shares /= shares.sum(1, keepdims=True)
-        return shares.reshape(height, width, -1).astype(np.float32)
+        return _find_shares(self.grouping.logits(vectors)).reshape(height, width, -1).astype(np.float32)
 
 
 def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int, seed: int) -> PixelClusters:
@@ -162,6 +161,7 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
         _find_rule(
             grouping, sample, ids, axes, is_relative=is_relative, power=DOUBTED if typical.agreement < UNSURE else 1.0
         ),
+        _find_shares(grouping.logits(rows)).mean(0),
         axes,
         is_relative,
         feature_axes if max(grouping.axes) >= sample.shape[1] else None,
@@ -204,6 +204,12 @@ def _find_rule(
     if is_relative:
         weights[:, LIGHT] = -weights[:, SOFT_COLOUR].reshape(len(weights), -1, len(COLOUR)).sum(1)
     return LinearRule(power * weights, power * (mixture.log_shares - 0.5 * (mixture.means**2).sum(1)))
+
+
+def _find_shares(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+    """Of each vector in each cluster."""
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    return shares / shares.sum(1, keepdims=True)
 
 
 def _find_axes(features: Float32[np.ndarray, "n c"]) -> FeatureAxes:

@@ -6,6 +6,7 @@ In: images in [0, 1]. Out: logits at stride 4, probabilities at full size. The f
 
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from fs4cli.files import write_bytes, write_json
 from fs4cli.model.context_embedding import ContextAwareEmbedding
 from fs4cli.model.cues import COLOUR_CUES, TEXTURE_CUES, find_cues, find_patterns
 from fs4cli.model.extraction import STRIDE
+from fs4cli.model.guidance import PyramidGuidance
 from fs4cli.model.heads import CentroidHead
 from fs4cli.model.network import DenseNetwork, build_network
 from fs4cli.model.prior import PixelPrior
@@ -29,13 +31,14 @@ from fs4cli.model.prior import PixelPrior
 KNOWN_CUES = COLOUR_CUES + TEXTURE_CUES
 """What a segmenter is told of colour and texture; the rest it learns from the classes that came of it."""
 
-FORMAT = 3
+FORMAT = 4
 """Grows when an older fs4 could not read the model any more."""
 
 _CARD = "fs4_card"
 
 _BOUNDS = {"format": (1, FORMAT), "channels": (1, 4096), "short_side": (1, 16384)}
 _MOST_CLASSES = 65_535
+_MOST_CELLS = 1024
 
 _PLACE_UNITS = 4.0  # half an image is two units, about as far apart as cues lie
 
@@ -55,6 +58,7 @@ class ModelCard:
         nearest: Whether a pixel's class is the nearest of some centroids of dense features, as in the baselines.
         prior_side: Short side, in pixels, at which it asks what the first grouping says of an image (`PixelPrior`);
             0 if it does not.
+        pyramid: Cells per side of the levels that guide the pixels of whole images (PGG); none if nothing does.
         from_scratch: Whether it started from random weights.
         summary: Of the training: images, steps, health.
         versions: Of fs4 and of what it was trained with.
@@ -69,6 +73,7 @@ class ModelCard:
     place: bool = False
     nearest: bool = False
     prior_side: int = 0
+    pyramid: tuple[int, ...] = ()
     from_scratch: bool = True
     summary: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -106,6 +111,8 @@ class Segmenter(nn.Module):
             context or place is asked for: the baselines.
         prior_side: Short side, in pixels, at which whole images are asked what the first grouping says of them; 0 to
             leave that out.
+        pyramid: Cells per side of the levels that guide the pixels of whole images (`PyramidGuidance`), coarse to
+            fine; none to leave that out.
         cue_mean: Of each cue over the project's pixels.
         cue_std: Of the same.
     """
@@ -123,6 +130,7 @@ class Segmenter(nn.Module):
         place: bool = False,
         nearest: bool = False,
         prior_side: int = 0,
+        pyramid: Sequence[int] = (),
         cue_mean: list[float],
         cue_std: list[float],
     ):
@@ -141,6 +149,7 @@ class Segmenter(nn.Module):
         self.nearest = nearest
         self.prior_side = prior_side
         self.prior = PixelPrior(classes) if prior_side else None
+        self.guidance = PyramidGuidance(classes, pyramid) if pyramid else None
         self.register_buffer("cue_mean", torch.tensor(cue_mean).view(1, KNOWN_CUES, 1, 1))
         self.register_buffer("cue_std", torch.tensor([max(value, 1e-3) for value in cue_std]).view(1, KNOWN_CUES, 1, 1))
 
@@ -169,12 +178,17 @@ class Segmenter(nn.Module):
         return Embedded(embedding, weights, self.head(F.relu(embedding)).float(), attention)
 
     def forward(self, images: Float[Tensor, "b 3 H W"], *, is_mirrored: bool = False) -> Float[Tensor, "b k h w"]:
-        """Logits at stride 4 of whole images; with a prior, of the product of both.
+        """Logits at stride 4 of whole images; with a pyramid, of pixels that it guides.
 
         Args:
             images: In [0, 1]; height and width multiples of 32.
             is_mirrored: They are left-right mirror images of what was photographed.
         """
+        logits = self.judge_alone(images, is_mirrored=is_mirrored)
+        return logits if self.guidance is None else self.guidance(logits)
+
+    def judge_alone(self, images: Float[Tensor, "b 3 H W"], *, is_mirrored: bool = False) -> Float[Tensor, "b k h w"]:
+        """Logits as in `forward`, before the pyramid guides them; with a prior, of the product of both."""
         size = (images.shape[2] // STRIDE, images.shape[3] // STRIDE)
         places = locate_whole(size, device=images.device, is_mirrored=is_mirrored)
         logits = self.embed(images, places).logits
@@ -231,6 +245,7 @@ def build_segmenter(card: ModelCard) -> Segmenter:
         place=card.place,
         nearest=card.nearest,
         prior_side=card.prior_side,
+        pyramid=card.pyramid,
         cue_mean=[0.0] * KNOWN_CUES,
         cue_std=[1.0] * KNOWN_CUES,
     )
@@ -265,6 +280,7 @@ def read_card(path: Path) -> ModelCard:
             )
         _check_card(values)
         values["classes"] = tuple(values["classes"])
+        values["pyramid"] = tuple(values.get("pyramid", ()))
         values["palette"] = tuple((red, green, blue) for red, green, blue in values["palette"])
         return ModelCard(**values)
     except FileNotFoundError:
@@ -286,6 +302,9 @@ def _check_card(values: dict[str, Any]) -> None:
     side = values.get("prior_side", 0)
     if isinstance(side, bool) or not isinstance(side, int) or not 0 <= side <= _BOUNDS["short_side"][1]:
         raise ValueError("`prior_side` is no size in pixels")
+    grids = values.get("pyramid", [])
+    if not isinstance(grids, list) or not all(type(grid) is int and 1 <= grid <= _MOST_CELLS for grid in grids):
+        raise ValueError(f"`pyramid` is no list of whole numbers from 1 to {_MOST_CELLS}")
     for name in ("context", "place", "nearest", "from_scratch"):
         if not isinstance(values.get(name, False), bool):
             raise ValueError(f"`{name}` is neither true nor false")

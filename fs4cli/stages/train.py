@@ -8,8 +8,7 @@ Follows: FS^4's abstract: a "bootstrapped training scheme" of pixel clustering a
 Ours: what a round is, docs/method.md section 3.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -36,11 +35,11 @@ from fs4cli.progress import Progress
 from fs4cli.project.project import Project
 from fs4cli.project.record import recorded_value
 from fs4cli.training.checkpoint import CheckpointFolder
-from fs4cli.training.fit import FitResult, fit
+from fs4cli.training.fit import FitResult
 from fs4cli.training.picie import Picie, PicieOptions
 from fs4cli.training.picie_rounds import Division, find_round, settle_centroids, train_in_rounds
-from fs4cli.training.rounds import FitRound, Rounds
-from fs4cli.training.schedule import build_optimizer, learning_rate_at
+from fs4cli.training.round_fit import FitRound, Schedule, add_up, make_round_fit
+from fs4cli.training.rounds import Rounds
 from fs4cli.training.segmentation import Segmentation, SegmentationOptions
 
 ASSIGN_AT, PREDICT_AT = 1.5, 2.0
@@ -76,9 +75,6 @@ class _Trained:
     segmenter: Segmenter
     result: FitResult
     division: Division
-
-
-_NOTHING = FitResult(0, 0.0, 0.0, {}, 1)
 
 
 @dataclass
@@ -146,7 +142,7 @@ def _train_fs4(
     bench.settings = opened.settings
     fit_until = _make_fit(bench, objective, source)
     parts, last, health = rounds.run(objective, first, rounds=chosen.train.rounds, fit_until=fit_until)
-    return opened, _Trained(objective.average, _add_up(parts), Division(health, last.shares))
+    return opened, _Trained(objective.average, add_up(parts), Division(health, last.shares))
 
 
 def _train_baseline(
@@ -157,7 +153,7 @@ def _train_baseline(
     with torch.random.fork_rng():
         torch.manual_seed(chosen.seed)
         segmenter = _build_segmenter(bench, place=False, nearest=True)
-    result = _NOTHING
+    parts: list[FitResult] = []
     if chosen.train.method != "kmeans":
         options = PicieOptions(
             window=whole(chosen.train.window),
@@ -182,7 +178,6 @@ def _train_baseline(
             progress=bench.progress,
             **_name_work(bench),
         )
-        result = _add_up(parts)
     division = settle_centroids(
         segmenter,
         bench.cache,
@@ -192,7 +187,7 @@ def _train_baseline(
         precision=bench.precision,
         progress=bench.progress,
     )
-    return opened, _Trained(segmenter, result, division)
+    return opened, _Trained(segmenter, add_up(parts), division)
 
 
 def _measure_baseline(objective: Picie, source: BatchSource, bench: _Bench) -> float:
@@ -230,52 +225,18 @@ def _set_up(project: Project, settings: Settings, progress: Progress) -> _Bench:
 
 
 def _make_fit(bench: _Bench, objective: Segmentation | Picie, source: BatchSource) -> FitRound:
-    """What trains until the end of a round, counted from 1, however often it was stopped."""
     train = bench.settings.train
-    steps = whole(train.steps)
-    optimizer = build_optimizer(objective, learning_rate=train.learning_rate, weight_decay=1e-2)
-    begun: list[int] = []
-
-    def fit_until(number: int, take_back: Callable[[], None] | None = None, /) -> FitResult:
-        begun.append(number)
-        begins_at = steps * (number - 1) // train.rounds
-
-        def start(step: int) -> None:
-            if take_back is not None and step == begins_at:
-                take_back()
-                optimizer.state.clear()
-
-        return fit(
-            objective,
-            optimizer,
-            batches=source,
-            steps=steps,
-            until=steps * number // train.rounds,
-            learning_rate=lambda step: learning_rate_at(step, steps, train.learning_rate),
-            device=bench.device,
-            precision=bench.precision,
-            checkpoints=CheckpointFolder(bench.project.checkpoints("train")),
-            checkpoint_every=train.checkpoint_every,
-            metrics_path=bench.project.metrics("train"),
-            progress=bench.progress,
-            name="train",
-            seed=bench.settings.seed,
-            on_start=start,
-            announce=len(begun) == 1,  # between the rounds of one run there is nothing to tell
-        )
-
-    return fit_until
-
-
-def _add_up(parts: list[FitResult]) -> FitResult:
-    """What the rounds of this run did together."""
-    seconds = sum(part.seconds for part in parts)
-    images = sum(part.images_per_second * part.seconds for part in parts)
-    return replace(
-        parts[-1],
-        seconds=seconds,
-        images_per_second=images / seconds,
-        breakdown={name: sum(part.breakdown[name] for part in parts) for name in parts[-1].breakdown},
+    return make_round_fit(
+        objective,
+        source,
+        Schedule(whole(train.steps), train.rounds, train.learning_rate),
+        device=bench.device,
+        precision=bench.precision,
+        checkpoints=CheckpointFolder(bench.project.checkpoints("train")),
+        checkpoint_every=train.checkpoint_every,
+        metrics_path=bench.project.metrics("train"),
+        progress=bench.progress,
+        seed=bench.settings.seed,
     )
 
 
@@ -303,7 +264,7 @@ def _build_objective(bench: _Bench, rounds: Rounds) -> Segmentation:
     with torch.random.fork_rng():
         torch.manual_seed(chosen.seed)
         rule = rounds.rule if chosen.train.prior else None
-        segmenter = _build_segmenter(bench, place=rounds.knows_place, has_prior=rule is not None)
+        segmenter = _build_segmenter(bench, place=rounds.knows_place, has_prior=rule is not None, grids=rounds.grids)
         if segmenter.prior is not None and rule is not None:
             segmenter.prior.load_state_dict(rule)
         return Segmentation(
@@ -314,7 +275,9 @@ def _build_objective(bench: _Bench, rounds: Rounds) -> Segmentation:
         ).to(bench.device)
 
 
-def _build_segmenter(bench: _Bench, *, place: bool, has_prior: bool = False, nearest: bool = False) -> Segmenter:
+def _build_segmenter(
+    bench: _Bench, *, place: bool, has_prior: bool = False, grids: tuple[int, ...] = (), nearest: bool = False
+) -> Segmenter:
     """On the pretrained network; with the centroids of a baseline as its head, or with all that fs4 has."""
     chosen = bench.settings
     positions = np.linspace(0, len(bench.cache) - 1, min(len(bench.cache), 60)).astype(int).tolist()
@@ -327,6 +290,7 @@ def _build_segmenter(bench: _Bench, *, place: bool, has_prior: bool = False, nea
         place=place,
         nearest=nearest,
         prior_side=bench.short_side if has_prior else 0,
+        pyramid=grids,
         cue_mean=mean.tolist(),
         cue_std=std.tolist(),
     )
@@ -357,6 +321,7 @@ def _describe(bench: _Bench, segmenter: Segmenter, summary: dict) -> ModelCard:
         place=segmenter.place,
         nearest=segmenter.nearest,
         prior_side=segmenter.prior_side,
+        pyramid=() if segmenter.guidance is None else segmenter.guidance.grids,
         from_scratch=recorded_value(bench.project, "pretrain", "pretrain.weights") is None,
         summary={**summary, "seed": bench.settings.seed},
         versions={"fs4cli": version("fs4cli"), "torch": version("torch")},

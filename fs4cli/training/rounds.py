@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +38,9 @@ from fs4cli.training.assignment import (
     write_assignment,
 )
 from fs4cli.training.fit import FitResult
-from fs4cli.training.second_look import look_again
+from fs4cli.training.guiding import guide_assignment, settle_guidance
+from fs4cli.training.round_fit import FitRound
+from fs4cli.training.second_look import SecondLook, look_again
 from fs4cli.training.segmentation import Segmentation
 
 SAMPLE = 150
@@ -51,15 +53,6 @@ _NETWORK = "segmenter.safetensors"
 """The weights that made a later round's assignment; beside it, for a round after it that collapses."""
 
 
-@runtime_checkable
-class FitRound(Protocol):
-    """Learns until the end of a round, counted from 1; `take_back` is called before the round's first update."""
-
-    def __call__(self, number: int, take_back: Callable[[], None] | None = None, /) -> FitResult:
-        """What that did."""
-        ...
-
-
 @dataclass(frozen=True)
 class Rounds:
     """What all rounds share.
@@ -68,7 +61,7 @@ class Rounds:
         folder: Of the stage; rounds lie in it.
         cache: The images.
         pyramid: Of each level its grid and the soft labels of every image's cells.
-        is_guided: Learn from the pyramid's labels (PGG).
+        is_guided: Assign and learn under the pyramid's guidance (PGG).
         classes: Clusters to find.
         grouping: What the first round knows of a pixel: all, features or cues.
         refine: Sharpen assignments along edges.
@@ -114,6 +107,11 @@ class Rounds:
         """
         rule = read_json(self._place(1) / _GROUPING).get("rule")
         return None if rule is None else {name: torch.tensor(rule[name]) for name in ("weights", "offsets")}
+
+    @property
+    def grids(self) -> tuple[int, ...]:
+        """Cells per side of the levels that guide pixels; none without PGG."""
+        return tuple(grid for grid, _ in self.pyramid) if self.is_guided else ()
 
     def teach(self, objective: Segmentation, assignment: Assignment) -> None:
         """Let the objective learn from an assignment."""
@@ -172,13 +170,17 @@ class Rounds:
     def _judge(self, objective: Segmentation, learned: Assignment, take_back: Callable[[], None] | None) -> Health:
         """The health of the finished segmenter; of the one before the last round, if the last made it collapse."""
         objective.average.eval()
-        look = partial(look_again, cache=self.cache, label_maps=learned.label_maps, refine=self.refine, **self._looks())
-        found = look(objective.average)
+
+        def look() -> SecondLook:
+            settle_guidance(objective.average, self.cache, **self._looks())
+            return look_again(objective.average, self.cache, learned.label_maps, refine=self.refine, **self._looks())
+
+        found = look()
         collapse = find_collapse(found.before, found.now)
         if collapse is not None and take_back is not None:
             self.progress.warn(f"in the last round {collapse.words}; the model is the one from before it")
             take_back()
-            found = look(objective.average)
+            found = look()
         elif collapse is not None:
             self.progress.warn(f"{collapse.words}; look at the masks before you use them")
         health = replace(learned.health, view_agreement=found.now.view_agreement, round_nmi=found.now.round_nmi)
@@ -224,7 +226,7 @@ class Rounds:
 
         def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
             for maps in extract(positions=range(len(self.cache))):
-                soft = clusters.assign(self._show(maps))
+                soft = guide_assignment(clusters.assign(self._show(maps)), clusters.shares, self.grids)
                 yield refine_assignment(soft, maps.pixels) if self.refine else soft
                 self._advance(task)
 
@@ -233,6 +235,7 @@ class Rounds:
     def _assign_by_segmenter(self, segmenter: Segmenter, number: int, before: Assignment) -> Assignment:
         """A later round: what the segmenter has made of the last one's assignment, times its prior."""
         segmenter.eval()
+        settle_guidance(segmenter, self.cache, **self._looks())
         look = look_again(segmenter, self.cache, before.label_maps, refine=self.refine, **self._looks())
         weights = {name: value.detach().cpu().contiguous() for name, value in sorted(segmenter.state_dict().items())}
         write_bytes(self._place(number) / _NETWORK, save(weights))
