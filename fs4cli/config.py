@@ -93,7 +93,7 @@ class TrainSettings(_Section):
     )
     crop: AutoCount = Field(default="auto", description="Side of the square training views, in pixels.")
     learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate.")
-    pyramid: bool = Field(default=True, description="Guide pixels by the pyramid pseudo-labels (PGG).")
+    pyramid: bool = Field(default=True, description="Guide pixels by images and patches (PGG).")
     context: bool = Field(default=True, description="Embed each pixel with its neighbours (CAE).")
     grouping: Literal["auto", "cues", "features"] = Field(
         default="auto",

@@ -29,11 +29,13 @@ class Grouping:
         name: Of the evidence.
         axes: Which it is.
         mixture: The clusters there.
+        is_plain: They are those of plain k-means, and to stay so.
     """
 
     name: str
     axes: tuple[int, ...]
     mixture: TiedMixture
+    is_plain: bool = False
 
     def logits(self, vectors: Float[np.ndarray, "n d"]) -> Float64[np.ndarray, "n k"]:
         """Of vectors of all the evidence."""
@@ -63,7 +65,7 @@ def choose_grouping(
     if len(axes) == 3:
         part = np.ascontiguousarray(vectors[:, axes])
         plain = make_round_mixture(part, fit_kmeans(part, clusters, seed=seed).centroids)
-        candidates.append(Grouping(f"{name}, plain k-means", axes, plain))
+        candidates.append(Grouping(f"{name}, plain k-means", axes, plain, is_plain=True))
     candidates += [_group(vectors, clusters, name, axes, seed) for name, axes in evidence.items()]
     gains = {one.name: measure_gain(vectors, one.logits(vectors).argmax(1), clusters) for one in candidates}
     bar = min(ENOUGH * max(gains.values()), max(gains.values()))

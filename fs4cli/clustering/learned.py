@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 
 from fs4cli.clustering.kmeans import fit_kmeans
 from fs4cli.clustering.pixels import PixelMaps
@@ -28,17 +28,17 @@ class FeatureClusters:
 
     Args:
         centroids: Unit length.
-        shares: Of all pixels in each cluster, counted softly; sums to 1.
         summary: What was found; goes into JSON.
     """
 
     centroids: Float32[np.ndarray, "k c"]
-    shares: Float[np.ndarray, " k"]
     summary: dict = field(default_factory=dict)
 
     def assign(self, maps: PixelMaps) -> Float32[np.ndarray, "h w k"]:
         """The share of each pixel in each cluster; each pixel's sum to 1."""
-        return _find_shares(normalize(maps.features), self.centroids).astype(np.float32)
+        logits = normalize(maps.features) @ self.centroids.T / TEMPERATURE
+        shares = np.exp(logits - logits.max(2, keepdims=True))
+        return (shares / shares.sum(2, keepdims=True)).astype(np.float32)
 
 
 def fit_feature_clusters(images: Iterable[PixelMaps], classes: int, *, number: int, seed: int) -> FeatureClusters:
@@ -63,7 +63,6 @@ def fit_feature_clusters(images: Iterable[PixelMaps], classes: int, *, number: i
     shares = np.bincount((vectors @ found.centroids.T).argmax(1), minlength=classes) / len(vectors)
     return FeatureClusters(
         found.centroids,
-        _find_shares(vectors, found.centroids).mean(0),
         {
             "images": number,
             "vectors": len(vectors),
@@ -72,15 +71,6 @@ def fit_feature_clusters(images: Iterable[PixelMaps], classes: int, *, number: i
             "shares": [round(share, 4) for share in shares.tolist()],
         },
     )
-
-
-def _find_shares(
-    directions: Float32[np.ndarray, "*any c"], centroids: Float32[np.ndarray, "k c"]
-) -> Float32[np.ndarray, "*any k"]:
-    """Of each direction in each cluster."""
-    logits = directions @ centroids.T / TEMPERATURE
-    shares = np.exp(logits - logits.max(-1, keepdims=True))
-    return shares / shares.sum(-1, keepdims=True)
 
 
 def normalize(features: Float32[np.ndarray, "*any c"]) -> Float32[np.ndarray, "*any c"]:

@@ -101,6 +101,16 @@ def make_mixture(vectors: Float[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"]
     return _step(_prepare(vectors), np.eye(clusters)[:, ids])[2]
 
 
+def make_soft_mixture(vectors: Float[np.ndarray, "n d"], shares: Float[np.ndarray, "n k"]) -> TiedMixture:
+    """The mixture whose clusters hold those shares of each vector.
+
+    Args:
+        vectors: Finite.
+        shares: Each row sums to 1.
+    """
+    return _step(_prepare(vectors), shares.astype(np.float64).T)[2]
+
+
 def measure_gain(vectors: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"], clusters: int) -> float:
     """How much better a grouping explains vectors than no grouping does, in nats per vector.
 

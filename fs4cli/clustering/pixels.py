@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32, Int64
+from torch import Tensor
 
 from fs4cli.clustering.evidence import (
     KINDS,
@@ -29,6 +31,7 @@ from fs4cli.clustering.light import is_light_uneven, take_axes
 from fs4cli.clustering.mixture import NOISE, TiedMixture, make_mixture
 from fs4cli.clustering.repeats import SHARE, UNSURE, Run, draw_parts, find_typical
 from fs4cli.model.axes import AXES, COLOUR, LIGHT, SOFT_COLOUR
+from fs4cli.model.guidance import guide_pixels
 
 VECTORS = 12_000
 """Pixels that each run finds the clusters on, about as many of each image."""
@@ -93,29 +96,47 @@ class PixelClusters:
     Args:
         grouping: The clusters, in some of `axes` and, after them, of `feature_axes`.
         rule: The same in plain cues alone, as near as they come; all of it times `DOUBTED` if its runs agree little.
-        shares: Of all pixels in each cluster, counted softly; sums to 1.
         axes: Which of `fs4cli.model.axes` count.
         is_relative: Colour counts less the mean of its image.
         feature_axes: Of learned features; None if the grouping knows nothing of them.
+        grids: Cells per side of the levels that guide its pixels (`fs4cli.model.guidance`); none if nothing does.
+        shares: Of all pixels in each cluster where nothing guides them; summing to 1. Only if there are grids.
         summary: What was found out from the images; goes into JSON.
     """
 
     grouping: Grouping
     rule: LinearRule
-    shares: Float[np.ndarray, " k"]
     axes: tuple[int, ...]
     is_relative: bool = False
     feature_axes: FeatureAxes | None = None
+    grids: tuple[int, ...] = ()
+    shares: Float[np.ndarray, " k"] | None = None
     summary: dict = field(default_factory=dict)
 
     def assign(self, maps: PixelMaps) -> Float32[np.ndarray, "h w k"]:
-        """The share of each pixel in each cluster; each pixel's sum to 1."""
-        height, width = maps.axes.shape[:2]
-        vectors = take_axes(maps.axes.reshape(height * width, -1), self.axes, is_relative=self.is_relative)
-        if self.feature_axes is not None:
-            features = self.feature_axes.project(maps.features.reshape(height * width, -1))
-            vectors = np.concatenate([vectors, features], axis=1)
-        return _find_shares(self.grouping.logits(vectors)).reshape(height, width, -1).astype(np.float32)
+        """The share of each pixel in each cluster, guided if there are grids; each pixel's sum to 1."""
+        logits = self.judge_alone(self.describe(maps), maps.axes.shape[:2])
+        if self.shares is not None:
+            logits = guide_pixels(logits, torch.from_numpy(self.shares), self.grids)
+        return torch.softmax(logits, 1)[0].permute(1, 2, 0).contiguous().numpy()
+
+    def judge_alone(self, described: Float32[np.ndarray, "n d"], size: tuple[int, ...]) -> Float32[Tensor, "1 k h w"]:
+        """Log-likelihoods of each cluster, up to what is the same for all, before anything guides them.
+
+        Args:
+            described: All pixels of an image, from `describe`.
+            size: (height, width) of its maps.
+        """
+        logits = self.grouping.logits(described).reshape(*size, -1)
+        return torch.from_numpy(logits - logits.max(2, keepdims=True)).float().permute(2, 0, 1)[None]
+
+    def describe(self, maps: PixelMaps) -> Float32[np.ndarray, "n d"]:
+        """What the grouping may know of each pixel, row by row: plain cues, then learned features if any count."""
+        vectors = take_axes(maps.axes.reshape(-1, maps.axes.shape[2]), self.axes, is_relative=self.is_relative)
+        if self.feature_axes is None:
+            return vectors
+        features = self.feature_axes.project(maps.features.reshape(len(vectors), -1))
+        return np.concatenate([vectors, features], axis=1)
 
 
 def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int, seed: int) -> PixelClusters:
@@ -158,14 +179,13 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     grouping, ids = typical.run.grouping, typical.run.ids
     return PixelClusters(
         grouping,
-        _find_rule(
+        find_rule(
             grouping, sample, ids, axes, is_relative=is_relative, power=DOUBTED if typical.agreement < UNSURE else 1.0
         ),
-        _find_shares(grouping.logits(rows)).mean(0),
         axes,
         is_relative,
         feature_axes if max(grouping.axes) >= sample.shape[1] else None,
-        {
+        summary={
             "images": number,
             "vectors": len(sample),
             "place_foretells": round(place, 3),
@@ -182,7 +202,7 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     )
 
 
-def _find_rule(
+def find_rule(
     grouping: Grouping,
     sample: Float32[np.ndarray, "n d"],
     ids: Int64[np.ndarray, " n"],
@@ -193,7 +213,13 @@ def _find_rule(
 ) -> LinearRule:
     """A tied mixture is linear in its axes; of one that knows learned features, the nearest that knows none.
 
-    Its logits are multiplied by `power`: 1 leaves the shares as the mixture has them, less makes them less sure.
+    Args:
+        grouping: The clusters.
+        sample: Vectors in `axes`.
+        ids: The cluster of each.
+        axes: Which of `fs4cli.model.axes` count.
+        is_relative: Colour counts less the mean of its image.
+        power: That its logits are multiplied by: 1 leaves the shares as they are, less makes them less sure.
     """
     plain = [axis for axis in grouping.axes if axis < len(axes)]
     mixture: TiedMixture = grouping.mixture
@@ -204,12 +230,6 @@ def _find_rule(
     if is_relative:
         weights[:, LIGHT] = -weights[:, SOFT_COLOUR].reshape(len(weights), -1, len(COLOUR)).sum(1)
     return LinearRule(power * weights, power * (mixture.log_shares - 0.5 * (mixture.means**2).sum(1)))
-
-
-def _find_shares(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-    """Of each vector in each cluster."""
-    shares = np.exp(logits - logits.max(1, keepdims=True))
-    return shares / shares.sum(1, keepdims=True)
 
 
 def _find_axes(features: Float32[np.ndarray, "n c"]) -> FeatureAxes:

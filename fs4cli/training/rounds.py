@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from fs4cli.clustering.context import settle_in_context
 from fs4cli.clustering.health import Collapse, Health, find_collapse
 from fs4cli.clustering.learned import fit_feature_clusters
 from fs4cli.clustering.pixels import PixelClusters, PixelMaps, fit_pixel_clusters
@@ -38,13 +39,16 @@ from fs4cli.training.assignment import (
     write_assignment,
 )
 from fs4cli.training.fit import FitResult
-from fs4cli.training.guiding import guide_assignment, settle_guidance
+from fs4cli.training.guiding import settle_guidance
 from fs4cli.training.round_fit import FitRound
 from fs4cli.training.second_look import SecondLook, look_again
 from fs4cli.training.segmentation import Segmentation
 
 SAMPLE = 150
 """Images that the pixel clusters are found on, at most: memory and time do not grow with the folder."""
+
+CONTEXT = 60
+"""Of these, those that tell whether images and patches guide their pixels."""
 
 _GROUPING = "grouping.json"
 """What the first round was made from; beside its assignment."""
@@ -110,8 +114,8 @@ class Rounds:
 
     @property
     def grids(self) -> tuple[int, ...]:
-        """Cells per side of the levels that guide pixels; none without PGG."""
-        return tuple(grid for grid, _ in self.pyramid) if self.is_guided else ()
+        """Cells per side of the levels that guide pixels: none without PGG, or where places tell too little."""
+        return tuple(read_json(self._place(1) / _GROUPING).get("guided_by", ()))
 
     def teach(self, objective: Segmentation, assignment: Assignment) -> None:
         """Let the objective learn from an assignment."""
@@ -219,14 +223,19 @@ class Rounds:
         )
         rule = None
         if isinstance(clusters, PixelClusters):
+            if self.is_guided:
+                spread = np.linspace(0, len(sample) - 1, min(len(sample), CONTEXT)).astype(int)
+                shown = (self._show(maps) for maps in extract(positions=[sample[one] for one in spread]))
+                clusters = settle_in_context(clusters, shown, [grid for grid, _ in self.pyramid])
             rule = {"weights": clusters.rule.weights.tolist(), "offsets": clusters.rule.offsets.tolist()}
         write_json(self._place(1) / _GROUPING, {**clusters.summary, "rule": rule})
-        less = ", colours less the mean of their image" if clusters.summary.get("relative_colour") else ""
+        less = ", in view of what images and patches hold" if clusters.summary.get("guided_by") else ""
+        less += ", colours less the mean of their image" if clusters.summary.get("relative_colour") else ""
         self.progress.say(f"train: classes are told apart by {clusters.summary['chosen']}{less}")
 
         def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
             for maps in extract(positions=range(len(self.cache))):
-                soft = guide_assignment(clusters.assign(self._show(maps)), clusters.shares, self.grids)
+                soft = clusters.assign(self._show(maps))
                 yield refine_assignment(soft, maps.pixels) if self.refine else soft
                 self._advance(task)
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from fs4cli.errors import ProjectError
 from fs4cli.model.cues import COLOUR_CUES, TEXTURE_CUES, find_cues, find_patterns
+from fs4cli.model.guidance import guide_pixels
 from fs4cli.model.segmenter import (
     FORMAT,
     ModelCard,
@@ -77,6 +78,16 @@ def test_the_prior_looks_at_the_size_at_which_the_grouping_was_made(random):
         given = segmenter(large) - torch.log_softmax(segmenter.embed(large).logits, 1)
     enlarged = torch.nn.functional.interpolate(word, (16, 32), mode="bilinear", align_corners=False)
     assert torch.allclose(given, enlarged, atol=1e-4)
+
+
+def test_with_a_pyramid_whole_images_are_guided_by_what_they_hold():
+    segmenter, images = _segmenter(card=replace(CARD, pyramid=(1, 2))), torch.rand(2, 3, 32, 64)
+    assert segmenter.guidance is not None
+    segmenter.guidance.shares.copy_(torch.tensor([0.7, 0.2, 0.1]))
+    with torch.no_grad():
+        alone = segmenter.judge_alone(images)
+        assert torch.equal(alone, _segmenter().judge_alone(images))  # nothing else differs
+        assert torch.equal(segmenter(images), guide_pixels(alone, segmenter.guidance.shares, (1, 2)))
 
 
 def test_embedding_weights_and_attention_lie_at_stride_four():
@@ -229,6 +240,10 @@ def test_a_model_of_a_newer_fs4_is_refused_as_such(saved):
         {"format": 0},
         {"prior_side": -1},
         {"prior_side": 1.5},
+        {"pyramid": 2},
+        {"pyramid": [0]},
+        {"pyramid": [1, True]},
+        {"pyramid": [1, 2]},  # and the weights know no shares
         {"format": True},
         {"short_side": 10**9},
         {"short_side": "64"},

@@ -123,6 +123,17 @@ def test_the_model_keeps_the_word_of_the_first_grouping_unless_it_is_told_not_to
     assert card.prior_side == 0 and segmenter.prior is None
 
 
+def test_the_model_is_guided_by_the_pyramid_unless_it_is_told_not_to(trained, project):
+    segmenter, card = load_model(Project(trained).model, torch.device("cpu"))
+    assert card.pyramid == (1, 2, 4) and segmenter.guidance is not None
+    shares = segmenter.guidance.shares
+    assert shares.sum().item() == pytest.approx(1, abs=1e-4)
+    assert len(shares.unique()) == CLASSES  # as it sees them, not the even ones that it began with
+    _train(project, choose_tiny(train__pyramid=False, train__steps=2, train__rounds=1))
+    segmenter, card = load_model(project.model, torch.device("cpu"))
+    assert card.pyramid == () and segmenter.guidance is None
+
+
 def test_a_round_that_an_older_fs4_began_ends_without_that_word(trained, project):
     with pytest.raises(Interrupted):
         _train(project, choose_tiny(train__prior=False), progress=Stopping("train", 2))
