@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from toy_project import CLASSES, Stopping, choose_tiny, draw_folder
 
+from fs4cli.clustering import context
 from fs4cli.clustering.health import find_collapse
 from fs4cli.config import Settings
 from fs4cli.errors import Interrupted, ProjectError
@@ -123,13 +124,32 @@ def test_the_model_keeps_the_word_of_the_first_grouping_unless_it_is_told_not_to
     assert card.prior_side == 0 and segmenter.prior is None
 
 
-def test_the_model_is_guided_by_the_pyramid_unless_it_is_told_not_to(trained, project):
-    segmenter, card = load_model(Project(trained).model, torch.device("cpu"))
+def test_a_model_is_guided_by_the_pyramid_where_places_tell(project, monkeypatch):
+    monkeypatch.setattr(context, "DOUBT_LEFT", 2)  # they tell little in the toy images
+    _train(project, choose_tiny(train__steps=4, train__rounds=2))
+    segmenter, card = load_model(project.model, torch.device("cpu"))
     assert card.pyramid == (1, 2, 4) and segmenter.guidance is not None
     shares = segmenter.guidance.shares
     assert shares.sum().item() == pytest.approx(1, abs=1e-4)
     assert len(shares.unique()) == CLASSES  # as it sees them, not the even ones that it began with
-    _train(project, choose_tiny(train__pyramid=False, train__steps=2, train__rounds=1))
+
+
+@pytest.mark.parametrize(("task", "after"), [("train", 4), ("assign 2", 3)])
+def test_a_guided_run_that_is_stopped_ends_as_one_that_was_left_alone(project, tmp_path, monkeypatch, task, after):
+    monkeypatch.setattr(context, "DOUBT_LEFT", 2)
+    other = Project(shutil.copytree(project.root, tmp_path / "other"))
+    _train(other)
+    with pytest.raises(Interrupted):
+        _train(project, progress=Stopping(task, after))
+    _train(project)
+    assert read_card(project.model).pyramid == (1, 2, 4)
+    assert project.model.read_bytes() == other.model.read_bytes()
+
+
+@pytest.mark.parametrize("pyramid", [True, False])
+def test_a_model_is_not_guided_where_places_tell_nothing_or_without_a_pyramid(project, monkeypatch, pyramid):
+    monkeypatch.setattr(context, "DOUBT_LEFT", 0 if pyramid else 2)
+    _train(project, choose_tiny(train__pyramid=pyramid, train__steps=2, train__rounds=1))
     segmenter, card = load_model(project.model, torch.device("cpu"))
     assert card.pyramid == () and segmenter.guidance is None
 
