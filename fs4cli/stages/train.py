@@ -34,6 +34,7 @@ from fs4cli.planning.stage import OpenedStage, close_stage, open_stage, whole
 from fs4cli.progress import Progress
 from fs4cli.project.project import Project
 from fs4cli.project.record import recorded_value
+from fs4cli.training.assigning import Assigner
 from fs4cli.training.checkpoint import CheckpointFolder
 from fs4cli.training.fit import FitResult
 from fs4cli.training.picie import Picie, PicieOptions
@@ -129,9 +130,9 @@ def run_train(project: Project, settings: Settings, *, progress: Progress, fresh
 def _train_fs4(
     project: Project, opened: OpenedStage, bench: _Bench, budget: str | None
 ) -> tuple[OpenedStage, _Trained]:
-    chosen, rounds = bench.settings, _open_rounds(bench)
-    first = rounds.find_first(lambda: _load_network(bench))
-    objective, source = _build_objective(bench, rounds), _open_batches(bench)
+    chosen, assigner = bench.settings, _open_assigner(bench)
+    rounds, first = Rounds(assigner), assigner.find_first(lambda: _load_network(bench))
+    objective, source = _build_objective(bench, assigner), _open_batches(bench)
     rounds.teach(objective, first)
     opened = plan_budget(
         project,
@@ -240,9 +241,9 @@ def _make_fit(bench: _Bench, objective: Segmentation | Picie, source: BatchSourc
     )
 
 
-def _open_rounds(bench: _Bench) -> Rounds:
+def _open_assigner(bench: _Bench) -> Assigner:
     chosen = bench.settings
-    return Rounds(
+    return Assigner(
         folder=bench.project.stage("train"),
         cache=bench.cache,
         pyramid=bench.pyramid,
@@ -258,13 +259,15 @@ def _open_rounds(bench: _Bench) -> Rounds:
     )
 
 
-def _build_objective(bench: _Bench, rounds: Rounds) -> Segmentation:
+def _build_objective(bench: _Bench, assigner: Assigner) -> Segmentation:
     chosen = bench.settings
     window, crop = whole(chosen.train.window), whole(chosen.train.crop)
     with torch.random.fork_rng():
         torch.manual_seed(chosen.seed)
-        rule = rounds.rule if chosen.train.prior else None
-        segmenter = _build_segmenter(bench, place=rounds.knows_place, has_prior=rule is not None, grids=rounds.grids)
+        rule = assigner.rule if chosen.train.prior else None
+        segmenter = _build_segmenter(
+            bench, place=assigner.knows_place, has_prior=rule is not None, grids=assigner.grids
+        )
         if segmenter.prior is not None and rule is not None:
             segmenter.prior.load_state_dict(rule)
         return Segmentation(

@@ -21,7 +21,7 @@ from fs4cli.progress import SilentProgress
 from fs4cli.project.project import Project
 from fs4cli.project.record import read_record
 from fs4cli.stages.train import TrainResult, run_train
-from fs4cli.training import rounds
+from fs4cli.training import assigning
 from fs4cli.training.assignment import read_assignment
 from fs4cli.training.segmentation import Segmentation
 
@@ -173,7 +173,7 @@ def test_assignments_may_be_left_as_they_were_found(project, monkeypatch):
     def refuse(soft, pixels):
         raise AssertionError("an assignment was sharpened")
 
-    monkeypatch.setattr(rounds, "refine_assignment", refuse)
+    monkeypatch.setattr(assigning, "refine_assignment", refuse)
     _train(project, choose_tiny(train__refine=False))
 
 

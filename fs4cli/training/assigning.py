@@ -1,0 +1,215 @@
+"""Every pixel of every image to a cluster, round by round: first by grouping pixels, later by the segmenter.
+
+In: the pretrained network or a segmenter, the cached images, the pyramid. Out: an assignment for each round, on disk;
+one that is there is read, not made again.
+
+Follows: FS^4's abstract: "pixel clustering and assignments" under pyramid guidance.
+Ours: docs/method.md section 3 and docs/grouping.md.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from fs4cli.clustering.context import settle_in_context
+from fs4cli.clustering.learned import FeatureClusters, fit_feature_clusters
+from fs4cli.clustering.pixels import PixelClusters, PixelMaps, fit_pixel_clusters
+from fs4cli.data.cache import ImageCache
+from fs4cli.errors import Interrupted, ProjectError
+from fs4cli.files import explain_os_errors, read_json, write_bytes, write_json
+from fs4cli.model.device import Precision
+from fs4cli.model.extraction import DenseMaps, extract_maps
+from fs4cli.model.segmenter import Segmenter
+from fs4cli.progress import Progress, Task
+from fs4cli.training.assignment import Assignment, read_assignment, refine_assignment, write_assignment
+from fs4cli.training.guiding import settle_guidance
+from fs4cli.training.second_look import SecondLook, look_again
+
+SAMPLE = 150
+"""Images that the pixel clusters are found on, at most: memory and time do not grow with the folder."""
+
+CONTEXT = 60
+"""Of these, those that tell whether images and patches guide their pixels."""
+
+_GROUPING = "grouping.json"
+"""What the first round was made from; beside its assignment."""
+
+_NETWORK = "segmenter.safetensors"
+"""The weights that made a later round's assignment; beside it, for a round after it that collapses."""
+
+
+@dataclass(frozen=True)
+class Assigner:
+    """Makes the assignments, and reads them.
+
+    Args:
+        folder: Of the stage; rounds lie in it.
+        cache: The images.
+        pyramid: Of each level its grid and the soft labels of every image's cells.
+        is_guided: Assign and learn under the pyramid's guidance (PGG).
+        classes: Clusters to find.
+        grouping: What the first round knows of a pixel: all, features or cues.
+        refine: Sharpen assignments along edges.
+        short_side: At which the images are looked at, in pixels.
+        seed: Of the sample and the clustering.
+        device: Where to work.
+        precision: Of the network's work.
+        progress: Is told how far it is, and asks to stop.
+    """
+
+    folder: Path
+    cache: ImageCache
+    pyramid: list[tuple[int, Float32[np.ndarray, "n _ _"]]]
+    is_guided: bool
+    classes: int
+    grouping: str
+    refine: bool
+    short_side: int
+    seed: int
+    device: torch.device
+    precision: Precision
+    progress: Progress
+
+    def find_first(self, load_network: Callable[[], nn.Module]) -> Assignment:
+        """The first round's assignment: read if it is there, else made by grouping pixels.
+
+        Args:
+            load_network: Gives the pretrained network; called only if it is needed.
+        """
+        is_found = (self._place(1) / _GROUPING).exists()
+        return (read_assignment(self._place(1)) if is_found else None) or self._assign_by_clustering(load_network())
+
+    @property
+    def knows_place(self) -> bool:
+        """Whether the first round found that the place in the image means something."""
+        return bool(read_json(self._place(1) / _GROUPING)["with_place"])
+
+    @property
+    def rule(self) -> dict[str, Tensor] | None:
+        """What a `PixelPrior` needs to say again what the first round's grouping said; None if cues do not tell it.
+
+        A round that an older fs4 began has none either, and ends without.
+        """
+        rule = read_json(self._place(1) / _GROUPING).get("rule")
+        return None if rule is None else {name: torch.tensor(rule[name]) for name in ("weights", "offsets")}
+
+    @property
+    def grids(self) -> tuple[int, ...]:
+        """Cells per side of the levels that guide pixels: none without PGG, or where places tell too little."""
+        return tuple(read_json(self._place(1) / _GROUPING).get("guided_by", ()))
+
+    def read(self, number: int) -> Assignment | None:
+        """A round's assignment, counted from 1; None if it was not finished, or is not what was written."""
+        return read_assignment(self._place(number))
+
+    def assign_anew(self, segmenter: Segmenter, number: int, before: Assignment) -> Assignment:
+        """A later round: what the segmenter has made of the last one's assignment, times its prior."""
+        segmenter.eval()
+        look = self.look(segmenter, before)
+        weights = {name: value.detach().cpu().contiguous() for name, value in sorted(segmenter.state_dict().items())}
+        write_bytes(self._place(number) / _NETWORK, save(weights))
+
+        def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
+            extracted = extract_maps(segmenter, self.cache, range(len(self.cache)), **self._looks())
+            for maps in extracted:
+                soft = torch.softmax(torch.from_numpy(maps.features), dim=2).numpy()
+                yield refine_assignment(soft, maps.pixels) if self.refine else soft
+                self._advance(task)
+
+        assignment = self._write(
+            number,
+            assign,
+            before=before.label_maps,
+            view_agreement=look.now.view_agreement,
+            more_files=(_NETWORK,),
+        )
+        segmenter.train()
+        return assignment
+
+    def read_network(self, number: int) -> dict[str, Tensor]:
+        path = self._place(number) / _NETWORK
+        try:
+            with explain_os_errors(path):
+                return load(path.read_bytes())
+        except (SafetensorError, OSError) as error:
+            raise ProjectError(
+                f"`{path}` cannot be read: {error}",
+                hints=("restore it from a copy, or start over with `fs4 train --fresh`",),
+            ) from error
+
+    def look(self, segmenter: Segmenter, learned: Assignment) -> SecondLook:
+        """What a segmenter makes of some images, against what it learned from; its guidance is settled before."""
+        settle_guidance(segmenter, self.cache, **self._looks())
+        return look_again(segmenter, self.cache, learned.label_maps, refine=self.refine, **self._looks())
+
+    def _assign_by_clustering(self, network: nn.Module) -> Assignment:
+        """Round 1: pixel clusters of pretrained features and cues."""
+        extract = partial(extract_maps, network.to(self.device), self.cache, **self._looks())
+        clusters = self._find_clusters(extract)
+        rule = None
+        if isinstance(clusters, PixelClusters):
+            rule = {"weights": clusters.rule.weights.tolist(), "offsets": clusters.rule.offsets.tolist()}
+        write_json(self._place(1) / _GROUPING, {**clusters.summary, "rule": rule})
+        told = clusters.summary["chosen"]
+        if clusters.summary.get("relative_colour"):
+            told += ", colours less the mean of their image"
+        if clusters.summary.get("guided_by"):
+            told += ", and by what images and patches hold"
+        self.progress.say(f"train: classes are told apart by {told}")
+
+        def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
+            for maps in extract(positions=range(len(self.cache))):
+                soft = clusters.assign(self._show(maps))
+                yield refine_assignment(soft, maps.pixels) if self.refine else soft
+                self._advance(task)
+
+        return self._write(1, assign)
+
+    def _find_clusters(self, extract: Callable[..., Iterator[DenseMaps]]) -> PixelClusters | FeatureClusters:
+        """On a sample of the images; in view of their places, too, where PGG is wanted and places tell."""
+        random = np.random.default_rng([self.seed, 29])
+        sample = np.sort(random.permutation(len(self.cache))[:SAMPLE])
+        self.progress.say(f"train: finding {self.classes} classes on {len(sample)} images")
+
+        def show(positions: np.ndarray) -> Iterator[PixelMaps]:
+            return (self._show(maps) for maps in extract(positions=positions.tolist()))
+
+        options: dict[str, Any] = {"number": len(sample), "seed": self.seed}
+        if self.grouping == "features":
+            return fit_feature_clusters(show(sample), self.classes, **options)
+        clusters = fit_pixel_clusters(show(sample), self.classes, **options)
+        spread = sample[np.linspace(0, len(sample) - 1, min(len(sample), CONTEXT)).astype(int)]
+        return settle_in_context(clusters, show(spread), [grid for grid, _ in self.pyramid] if self.is_guided else [])
+
+    def _write(
+        self, number: int, assign: Callable[[Task], Iterator[Float32[np.ndarray, "h w k"]]], **more: Any
+    ) -> Assignment:
+        with self.progress.task(f"assign {number}", len(self.cache), unit="images") as task:
+            return write_assignment(self._place(number), assign(task), self.pyramid, self.classes, **more)
+
+    def _advance(self, task: Task) -> None:
+        task.advance()
+        signal = self.progress.stop_requested()
+        if signal is not None:
+            raise Interrupted(
+                "stopped while pixels were being assigned", signal=signal, hints=("the same command does it again",)
+            )
+
+    def _show(self, maps: DenseMaps) -> PixelMaps:
+        """What the grouping is to know of an image."""
+        return PixelMaps(maps.features[..., :0] if self.grouping == "cues" else maps.features, maps.axes)
+
+    def _looks(self) -> dict[str, Any]:
+        return {"short_side": self.short_side, "device": self.device, "precision": self.precision}
+
+    def _place(self, number: int) -> Path:
+        return self.folder / f"round-{number}"
