@@ -27,7 +27,7 @@ REFITS = 3
 DOUBT_LEFT = 0.72
 """Share of the pixels' entropy that guidance may leave: where it leaves more, places tell too little."""
 
-_LEAST_DOUBT = 0.005
+LEAST_DOUBT = 0.005
 """Nats a pixel; there is nothing to guide below that."""
 
 _PIXELS = 2_000
@@ -56,7 +56,7 @@ def settle_in_context(clusters: PixelClusters, images: Iterable[PixelMaps], grid
         shares, alone, guided = _look(found, described, grids)
     doubt, left = (float(np.mean([_measure_doubt(one) for one in kind])) for kind in (alone, guided))
     told = {"doubt_alone": round(doubt, 4), "doubt_guided": round(left, 4)}
-    if doubt < _LEAST_DOUBT or left > DOUBT_LEFT * doubt:
+    if doubt < LEAST_DOUBT or left > DOUBT_LEFT * doubt:
         return replace(clusters, summary={**clusters.summary, **told, "guided_by": []})
     ids = np.concatenate([_list_rows(one)[ids].argmax(1) for one, ids in zip(guided, chosen, strict=True)])
     rule = find_rule(

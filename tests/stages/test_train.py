@@ -124,8 +124,14 @@ def test_the_model_keeps_the_word_of_the_first_grouping_unless_it_is_told_not_to
     assert card.prior_side == 0 and segmenter.prior is None
 
 
-def test_a_model_is_guided_by_the_pyramid_where_places_tell(project, monkeypatch):
-    monkeypatch.setattr(context, "DOUBT_LEFT", 2)  # they tell little in the toy images
+@pytest.fixture
+def places_tell(monkeypatch):
+    """In the toy images no pixel is in doubt, and so places have nothing to tell."""
+    monkeypatch.setattr(context, "LEAST_DOUBT", 0)
+    monkeypatch.setattr(context, "DOUBT_LEFT", 2)
+
+
+def test_a_model_is_guided_by_the_pyramid_where_places_tell(project, places_tell):
     _train(project, choose_tiny(train__steps=4, train__rounds=2))
     segmenter, card = load_model(project.model, torch.device("cpu"))
     assert card.pyramid == (1, 2, 4) and segmenter.guidance is not None
@@ -135,8 +141,7 @@ def test_a_model_is_guided_by_the_pyramid_where_places_tell(project, monkeypatch
 
 
 @pytest.mark.parametrize(("task", "after"), [("train", 4), ("assign 2", 3)])
-def test_a_guided_run_that_is_stopped_ends_as_one_that_was_left_alone(project, tmp_path, monkeypatch, task, after):
-    monkeypatch.setattr(context, "DOUBT_LEFT", 2)
+def test_a_guided_run_that_is_stopped_ends_as_one_that_was_left_alone(project, tmp_path, places_tell, task, after):
     other = Project(shutil.copytree(project.root, tmp_path / "other"))
     _train(other)
     with pytest.raises(Interrupted):
@@ -146,11 +151,16 @@ def test_a_guided_run_that_is_stopped_ends_as_one_that_was_left_alone(project, t
     assert project.model.read_bytes() == other.model.read_bytes()
 
 
-@pytest.mark.parametrize("pyramid", [True, False])
-def test_a_model_is_not_guided_where_places_tell_nothing_or_without_a_pyramid(project, monkeypatch, pyramid):
-    monkeypatch.setattr(context, "DOUBT_LEFT", 0 if pyramid else 2)
-    _train(project, choose_tiny(train__pyramid=pyramid, train__steps=2, train__rounds=1))
+def test_without_a_pyramid_a_model_is_not_guided_though_places_tell(project, places_tell):
+    _train(project, choose_tiny(train__pyramid=False, train__steps=2, train__rounds=1))
     segmenter, card = load_model(project.model, torch.device("cpu"))
+    assert card.pyramid == () and segmenter.guidance is None
+
+
+def test_a_model_is_not_guided_where_places_tell_nothing(trained):
+    segmenter, card = load_model(Project(trained).model, torch.device("cpu"))
+    told = json.loads((Project(trained).stage("train") / "round-1" / "grouping.json").read_text())
+    assert told["guided_by"] == [] and told["doubt_alone"] < context.LEAST_DOUBT
     assert card.pyramid == () and segmenter.guidance is None
 
 
