@@ -20,8 +20,8 @@ from fs4cli.data.augment import Photometry, Placement, find_overlap, make_view, 
 from fs4cli.data.batches import Batch
 from fs4cli.data.cells import find_cells, locate_in_image
 from fs4cli.data.label_maps import LabelMaps
-from fs4cli.model.context_embedding import gather_neighbours
 from fs4cli.model.extraction import STRIDE
+from fs4cli.model.neighbours import gather_neighbours
 from fs4cli.model.pooling import pool_cells
 from fs4cli.model.segmenter import Embedded, Segmenter
 from fs4cli.training.fit import LossTerms

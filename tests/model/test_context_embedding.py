@@ -5,7 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fs4cli.model.context_embedding import OFFSETS, ContextAwareEmbedding, count_reliance, gather_neighbours, shift
+from fs4cli.model.context_embedding import ContextAwareEmbedding
+from fs4cli.model.neighbours import OFFSETS, compare_neighbours, count_reliance, gather_neighbours, shift
 
 HEIGHT, WIDTH = 6, 7
 
@@ -160,6 +161,22 @@ def test_small_maps_are_worked_on_as_matrices_with_the_same_result(monkeypatch):
         return embedded, weights, attention, given.grad
 
     dense = run()
-    monkeypatch.setattr("fs4cli.model.context_embedding.DENSE", 0)
+    monkeypatch.setattr("fs4cli.model.neighbours.MOST_PAIRS", 0)
     for one, other in zip(dense, run(), strict=True):
         assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_the_written_out_gradients_are_those_of_finite_differences():
+    """In double precision, by torch's own check; on a map narrower than the neighbourhood is wide."""
+    random = torch.Generator().manual_seed(3)
+    query, key, values = (torch.randn(2, 3, 5, 6, generator=random, dtype=torch.float64) for _ in range(3))
+    weights = torch.rand(2, 24, 5, 6, generator=random, dtype=torch.float64)
+    inside = torch.stack([shift(torch.ones(2, 1, 5, 6), down, right)[:, 0] for down, right in OFFSETS], 1)
+    for given in (query, key, values, weights):
+        given.requires_grad_()
+
+    def compare(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+        return compare_neighbours(query, key) * inside
+
+    assert torch.autograd.gradcheck(compare, (query, key), eps=1e-3, atol=1e-3)  # it answers in single precision
+    assert torch.autograd.gradcheck(gather_neighbours, (values, weights))
