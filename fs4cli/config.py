@@ -97,7 +97,8 @@ class TrainSettings(_Section):
     context: bool = Field(default=True, description="Embed each pixel with its neighbours (CAE).")
     grouping: Literal["auto", "cues", "features"] = Field(
         default="auto",
-        description="What pixels are first grouped by: cues and learned features where they agree, or one alone.",
+        description="What pixels are first grouped by: cues and learned features where they agree, or one alone; by "
+        "features alone, places never guide them.",
     )
     refine: bool = Field(default=True, description="Sharpen assignments along image edges.")
     prior: bool = Field(default=True, description="Weigh masks with what the first grouping says of each pixel.")

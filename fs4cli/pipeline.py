@@ -13,7 +13,7 @@ from fs4cli.project.record import read_record
 from fs4cli.stages.cluster import run_cluster
 from fs4cli.stages.ingest import run_ingest
 from fs4cli.stages.pretrain import run_pretrain
-from fs4cli.stages.train import TrainResult, run_train
+from fs4cli.stages.train.stage import TrainResult, run_train
 
 
 def train_from_images(

@@ -30,14 +30,15 @@ def test_the_floors_are_those_that_are_checked():
 def draw_tree() -> str:
     """The packages from the top floor to the ground, each file with the first sentence of its docstring."""
     lines = ["fs4cli/"]
+    package = ROOT / "fs4cli"
     modules = _modules()
-    for path in [each for each in modules if each.parent == ROOT / "fs4cli"]:
-        lines.append(_line(path, indent=1))
+    lines += [_line(path, indent=1) for path in modules if path.parent == package]
     names = [name for floor in _floors() for name in floor.split(" | ")]
-    folders = {path.parent for path in modules if path.parent != ROOT / "fs4cli"}
-    for folder in sorted(folders, key=lambda folder: names.index(folder.name)):
-        lines.append(f"  {folder.name}/")
-        lines += [_line(path, indent=2) for path in modules if path.parent == folder]
+    folders = {path.parent.relative_to(package) for path in modules if path.parent != package}
+    for folder in sorted(folders, key=lambda folder: (names.index(folder.parts[0]), folder.parts)):
+        depth = len(folder.parts)
+        lines.append(f"{'  ' * depth}{folder.name}/")
+        lines += [_line(path, indent=depth + 1) for path in modules if path.parent == package / folder]
     return "\n".join(lines) + "\n"
 
 

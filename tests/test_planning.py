@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -260,6 +261,58 @@ def test_a_budget_sets_the_steps(project):
     assert recorded_value(project, "pretrain", "pretrain.steps") == 1200
     reason = json.loads(project.plan_path.read_text())["values"]["pretrain.steps"]["reason"]
     assert reason == "600 s of the budget of 20m at 0.500 s a step, measured"
+
+
+def _finish_after(project: Project, stage: str, seconds: int) -> None:
+    _finish(project, stage)
+    record = read_record(project, stage)
+    assert record is not None
+    started = datetime.now(UTC) - timedelta(seconds=seconds)
+    write_record(project, replace(record, started=started.isoformat(timespec="seconds")))
+
+
+@pytest.mark.parametrize(
+    ("pretrain", "cluster", "left"),
+    [
+        (500, 28, 412),  # 94 % of 1000 s, less what the two took
+        (100, 28, 812),  # what pretraining did not need is train's
+        (0, 0, 940),
+        (90_000, 28, 300),  # a night without a budget leaves three tenths all the same
+    ],
+)
+def test_train_has_what_the_stages_before_left_of_the_budget(project, pretrain, cluster, left):
+    _finish_after(project, "pretrain", pretrain)
+    _finish_after(project, "cluster", cluster)
+    planned = _plan(project, _open(project, "train", budget="1000s"), "1000s", cost=0.1)
+    assert whole(planned.settings.train.steps) == pytest.approx(10 * left, abs=20)  # records count whole seconds
+
+
+def test_the_first_grouping_is_part_of_the_budget(project):
+    _finish(project)
+    _finish(project, "cluster")
+    opened = _open(project, "train", budget="1000s")
+    began = datetime.now(UTC) - timedelta(seconds=240)
+    opened = replace(opened, record=replace(opened.record, started=began.isoformat(timespec="seconds")))
+    assert whole(_plan(project, opened, "1000s", cost=0.1).settings.train.steps) == pytest.approx(7000, abs=30)
+
+
+def test_where_only_pretraining_learns_the_budget_is_for_that(project):
+    opened = _open(project, budget="1000s", train={"method": "kmeans"})
+    assert _plan(project, opened, "1000s", cost=0.5).settings.pretrain.steps == 1880
+
+
+@pytest.mark.parametrize("edited", ["yesterday", "2026-01-01T00:00:00", 7])
+def test_an_edited_clock_time_in_a_record_counts_as_no_time(project, edited):
+    _finish(project)
+    _finish(project, "cluster")
+    path = project.record("pretrain")
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({**values, "started": edited}))
+    try:
+        opened = _open(project, "train", budget="1000s")
+    except ProjectError:
+        return  # a number is refused when the record is read
+    assert whole(_plan(project, opened, "1000s", cost=0.1).settings.train.steps) == pytest.approx(9400, abs=20)
 
 
 def test_a_resumed_run_keeps_the_steps_of_its_budget(project):

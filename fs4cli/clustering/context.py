@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from fs4cli.clustering.mixture import make_soft_mixture
-from fs4cli.clustering.pixels import DOUBTED, PixelClusters, PixelMaps, find_rule
-from fs4cli.clustering.repeats import UNSURE
-from fs4cli.model.guidance import guide_pixels
+from fs4cli.clustering.pixels import PixelClusters, PixelMaps
+from fs4cli.clustering.rule import find_rule
+from fs4cli.model.guidance import PyramidGuidance, guide_pixels
 
 REFITS = 3
 """How often clusters are fitted to guided pixels, which they then guide."""
@@ -65,10 +65,12 @@ def settle_in_context(clusters: PixelClusters, images: Iterable[PixelMaps], grid
         ids,
         found.axes,
         is_relative=found.is_relative,
-        power=DOUBTED if found.summary["agreement"] < UNSURE else 1.0,
+        agreement=found.summary["agreement"],
     )
+    guidance = PyramidGuidance(len(shares), grids)
+    guidance.shares.copy_(shares)
     told |= {"guided_by": list(grids), "shares": [round(share, 4) for share in shares.tolist()]}
-    return replace(found, rule=rule, grids=tuple(grids), shares=shares.numpy(), summary={**found.summary, **told})
+    return replace(found, rule=rule, guidance=guidance, summary={**found.summary, **told})
 
 
 def _look(

@@ -28,19 +28,16 @@ from fs4cli.clustering.evidence import (
 )
 from fs4cli.clustering.grouping import Grouping, choose_grouping, join_features
 from fs4cli.clustering.light import is_light_uneven, take_axes
-from fs4cli.clustering.mixture import NOISE, TiedMixture, make_mixture
-from fs4cli.clustering.repeats import SHARE, UNSURE, Run, draw_parts, find_typical
-from fs4cli.model.axes import AXES, COLOUR, LIGHT, SOFT_COLOUR
-from fs4cli.model.guidance import guide_pixels
+from fs4cli.clustering.mixture import NOISE
+from fs4cli.clustering.repeats import SHARE, Run, draw_parts, find_typical
+from fs4cli.clustering.rule import LinearRule, find_rule
+from fs4cli.model.guidance import PyramidGuidance
 
 VECTORS = 12_000
 """Pixels that each run finds the clusters on, about as many of each image."""
 
 FEATURE_COUNTS = (3, 4)
 """How many axes of the learned features may join: fewer say too little, more drown the cues."""
-
-DOUBTED = 0.25
-"""Power of a rule on which its own runs agree little: what the network has learned from it counts for more."""
 
 FEATURE_UNIT = 0.5
 """Standard deviation, on the first axis of the features, that counts as one."""
@@ -77,30 +74,16 @@ class FeatureAxes:
 
 
 @dataclass(frozen=True)
-class LinearRule:
-    """Clusters as a linear rule on plain cues: what a finished model keeps of them.
-
-    Args:
-        weights: Of each of `fs4cli.model.axes`.
-        offsets: Of each cluster.
-    """
-
-    weights: Float[np.ndarray, "k a"]
-    offsets: Float[np.ndarray, " k"]
-
-
-@dataclass(frozen=True)
 class PixelClusters:
     """Clusters of pixels, found on some images and applied to any.
 
     Args:
         grouping: The clusters, in some of `axes` and, after them, of `feature_axes`.
-        rule: The same in plain cues alone, as near as they come; all of it times `DOUBTED` if its runs agree little.
+        rule: The same in plain cues alone, as near as they come; of less power if its runs agree little.
         axes: Which of `fs4cli.model.axes` count.
         is_relative: Colour counts less the mean of its image.
         feature_axes: Of learned features; None if the grouping knows nothing of them.
-        grids: Cells per side of the levels that guide its pixels (`fs4cli.model.guidance`); none if nothing does.
-        shares: Of all pixels in each cluster where nothing guides them; summing to 1. Only if there are grids.
+        guidance: What the places of its pixels say of them; None if they tell nothing.
         summary: What was found out from the images; goes into JSON.
     """
 
@@ -109,15 +92,14 @@ class PixelClusters:
     axes: tuple[int, ...]
     is_relative: bool = False
     feature_axes: FeatureAxes | None = None
-    grids: tuple[int, ...] = ()
-    shares: Float[np.ndarray, " k"] | None = None
+    guidance: PyramidGuidance | None = None
     summary: dict = field(default_factory=dict)
 
     def assign(self, maps: PixelMaps) -> Float32[np.ndarray, "h w k"]:
-        """The share of each pixel in each cluster, guided if there are grids; each pixel's sum to 1."""
+        """The share of each pixel in each cluster, guided if its place tells; each pixel's sum to 1."""
         logits = self.judge_alone(self.describe(maps), maps.axes.shape[:2])
-        if self.shares is not None:
-            logits = guide_pixels(logits, torch.from_numpy(self.shares), self.grids)
+        if self.guidance is not None:
+            logits = self.guidance(logits)
         return torch.softmax(logits, 1)[0].permute(1, 2, 0).contiguous().numpy()
 
     def judge_alone(self, described: Float32[np.ndarray, "n d"], size: tuple[int, ...]) -> Float32[Tensor, "1 k h w"]:
@@ -179,9 +161,7 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
     grouping, ids = typical.run.grouping, typical.run.ids
     return PixelClusters(
         grouping,
-        find_rule(
-            grouping, sample, ids, axes, is_relative=is_relative, power=DOUBTED if typical.agreement < UNSURE else 1.0
-        ),
+        find_rule(grouping, sample, ids, axes, is_relative=is_relative, agreement=typical.agreement),
         axes,
         is_relative,
         feature_axes if max(grouping.axes) >= sample.shape[1] else None,
@@ -200,36 +180,6 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
             "explained": _explain(sample, ids),
         },
     )
-
-
-def find_rule(
-    grouping: Grouping,
-    sample: Float32[np.ndarray, "n d"],
-    ids: Int64[np.ndarray, " n"],
-    axes: tuple[int, ...],
-    *,
-    is_relative: bool,
-    power: float,
-) -> LinearRule:
-    """A tied mixture is linear in its axes; of one that knows learned features, the nearest that knows none.
-
-    Args:
-        grouping: The clusters.
-        sample: Vectors in `axes`.
-        ids: The cluster of each.
-        axes: Which of `fs4cli.model.axes` count.
-        is_relative: Colour counts less the mean of its image.
-        power: That its logits are multiplied by: 1 leaves the shares as they are, less makes them less sure.
-    """
-    plain = [axis for axis in grouping.axes if axis < len(axes)]
-    mixture: TiedMixture = grouping.mixture
-    if len(plain) < len(grouping.axes):
-        mixture = make_mixture(sample[:, plain], ids, len(mixture.log_shares))
-    weights = np.zeros((len(mixture.log_shares), AXES))
-    weights[:, [axes[axis] for axis in plain]] = mixture.means @ mixture.whitening
-    if is_relative:
-        weights[:, LIGHT] = -weights[:, SOFT_COLOUR].reshape(len(weights), -1, len(COLOUR)).sum(1)
-    return LinearRule(power * weights, power * (mixture.log_shares - 0.5 * (mixture.means**2).sum(1)))
 
 
 def _find_axes(features: Float32[np.ndarray, "n c"]) -> FeatureAxes:

@@ -1,4 +1,4 @@
-"""From a wall-clock budget to a number of updates: each stage has its share, and a measured update sets its steps.
+"""From a wall-clock budget to a number of updates: half of it is for pretraining, train has what is left by the clock.
 
 In: a stage that was opened, the budget, a function that measures. Out: the stage with its steps, kept in its record, so
 that a resumed run does the same number.
@@ -8,17 +8,24 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from fs4cli.config import Settings, stage_settings, with_values
+from fs4cli.config import stage_settings, with_values
 from fs4cli.planning.duration import parse_duration
 from fs4cli.planning.facts import read_facts
 from fs4cli.planning.stage import OpenedStage
 from fs4cli.project.plan import Planned, plan_values, write_plan
 from fs4cli.project.project import Project
-from fs4cli.project.record import recorded_value, write_record
+from fs4cli.project.record import Record, read_record, write_record
 
-BUDGET_SHARES = {"pretrain": 0.5, "cluster": 0.05, "train": 0.4}
-"""How a budget for the whole job is divided; the rest is for opening, saving and ingest."""
+UPDATES_SHARE = 0.94
+"""Of a budget for the whole job; the rest is for later assignments, for starting and for saving."""
+
+PRETRAIN_SHARE = 0.5
+"""Of a budget; train has what is then left of the updates' share, with all that came before it by the clock off."""
+
+LEAST_TRAIN_SHARE = 0.3
+"""Of a budget, however long came before: earlier stages may have run without a budget, or paused for a night."""
 
 
 def plan_budget(
@@ -40,27 +47,36 @@ def plan_budget(
     if budget is None:  # a run with a budget was stopped before it could measure, and this one has none
         planned = plan_values(facts, opened.settings.preset)[key]
     else:
-        share = _share_budget(project, stage, opened.settings) * parse_duration(budget)
         cost = seconds_per_step()
-        reason = f"{share:.0f} s of the budget of {budget} at {cost:.3f} s a step, measured"
-        planned = Planned(max(20, int(share / cost)), reason)
+        seconds = _find_seconds(project, opened, parse_duration(budget))
+        reason = f"{seconds:.0f} s of the budget of {budget} at {cost:.3f} s a step, measured"
+        planned = Planned(max(20, int(seconds / cost)), reason)
     record = replace(opened.record, planned={**opened.record.planned, key: planned.value})
     write_record(project, record)
     write_plan(project, facts, {key: planned})
     return replace(opened, record=record, settings=with_values(opened.settings, {key: planned.value}))
 
 
-def _share_budget(project: Project, stage: str, settings: Settings) -> float:
-    """A stage's share; what pretrain or train does not need, as it makes no updates, is the other's."""
-    share = BUDGET_SHARES[stage]
-    if stage == "train" and recorded_value(project, "pretrain", "pretrain.steps") == 0:
-        share += BUDGET_SHARES["pretrain"]
-    if stage == "pretrain" and settings.train.method == "kmeans":
-        share += BUDGET_SHARES["train"]
-    return share
+def _find_seconds(project: Project, opened: OpenedStage, budget: float) -> float:
+    """What a stage's updates may take."""
+    if opened.record.stage == "pretrain":
+        is_last_to_learn = opened.settings.train.method == "kmeans"
+        return budget * (UPDATES_SHARE if is_last_to_learn else PRETRAIN_SHARE)
+    before = [read_record(project, stage) for stage in ("pretrain", "cluster")]
+    spent = sum(_measure_seconds(record) for record in (*before, opened.record) if record is not None)
+    return max(budget * LEAST_TRAIN_SHARE, budget * UPDATES_SHARE - spent)
 
 
-def measure_steps(objective, source, *, device, precision, rounds: int = 3) -> float:
+def _measure_seconds(record: Record) -> float:
+    """By the clock, since a stage was begun; pauses count."""
+    try:
+        finished = datetime.fromisoformat(record.finished) if record.finished else datetime.now(UTC)
+        return max(0.0, (finished - datetime.fromisoformat(record.started)).total_seconds())
+    except (ValueError, TypeError):  # anybody may have edited the record
+        return 0.0
+
+
+def measure_steps(objective, source, *, device, precision, rounds: int = 5) -> float:
     """Seconds of one update, measured on a copy: the median of a few, after one that does not count.
 
     Args:

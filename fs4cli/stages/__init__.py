@@ -1,1 +1,1 @@
-"""The recipes: one stage a file, read top to bottom; they meet in the project folder."""
+"""The recipes: one stage a file or folder, read top to bottom; they meet in the project folder."""

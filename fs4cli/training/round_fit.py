@@ -1,25 +1,17 @@
 """Training a part of the way: until the end of a round, however often it was stopped, as one run with one schedule.
 
-In: an objective, batches and a schedule. Out: a function that trains until a round's last update, and what the rounds
-of a run did together.
+In: what trains until a given update, and a schedule. Out: a function that trains until a round's last update, and what
+the rounds of a run did together.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import nn
 
-from fs4cli.data.batches import BatchSource
-from fs4cli.model.device import Precision
-from fs4cli.progress import Progress
-from fs4cli.training.checkpoint import CheckpointFolder
-from fs4cli.training.fit import FitResult, fit
-from fs4cli.training.schedule import build_optimizer, learning_rate_at
-
-WEIGHT_DECAY = 1e-2
+from fs4cli.training.fit import FitResult
+from fs4cli.training.schedule import learning_rate_at
 
 
 @dataclass(frozen=True)
@@ -50,34 +42,31 @@ class FitRound(Protocol):
         ...
 
 
-def make_round_fit(
-    objective: nn.Module,
-    source: BatchSource,
-    schedule: Schedule,
-    *,
-    device: torch.device,
-    precision: Precision,
-    checkpoints: CheckpointFolder,
-    checkpoint_every: float,
-    metrics_path: Path,
-    progress: Progress,
-    seed: int,
-) -> FitRound:
+@runtime_checkable
+class FitOn(Protocol):
+    """`fs4cli.training.fit.fit`, told all but how far to go and with what step size."""
+
+    def __call__(
+        self,
+        *,
+        steps: int,
+        until: int,
+        learning_rate: Callable[[int], float],
+        on_start: Callable[[int], None],
+        announce: bool,
+    ) -> FitResult:
+        """As `fit`."""
+        ...
+
+
+def make_round_fit(fit_on: FitOn, optimizer: torch.optim.Optimizer, schedule: Schedule) -> FitRound:
     """What trains until the end of a round.
 
     Args:
-        objective: On its device; see `fit`, as for all that follows.
-        source: Of batches.
+        fit_on: Trains with `optimizer`.
+        optimizer: Forgets what it has seen when a round is taken back.
         schedule: Of all rounds.
-        device: Where to train.
-        precision: Of the forward pass.
-        checkpoints: Where to save and to look for an earlier run.
-        checkpoint_every: Seconds between checkpoints.
-        metrics_path: JSON lines.
-        progress: Told what happens; asked whether to save or stop.
-        seed: Of everything random.
     """
-    optimizer = build_optimizer(objective, learning_rate=schedule.learning_rate, weight_decay=WEIGHT_DECAY)
     begun: list[int] = []
 
     def fit_until(number: int, take_back: Callable[[], None] | None = None, /) -> FitResult:
@@ -88,21 +77,10 @@ def make_round_fit(
                 take_back()
                 optimizer.state.clear()
 
-        return fit(
-            objective,
-            optimizer,
-            batches=source,
+        return fit_on(
             steps=schedule.steps,
             until=schedule.end_of(number),
             learning_rate=lambda step: learning_rate_at(step, schedule.steps, schedule.learning_rate),
-            device=device,
-            precision=precision,
-            checkpoints=checkpoints,
-            checkpoint_every=checkpoint_every,
-            metrics_path=metrics_path,
-            progress=progress,
-            name="train",
-            seed=seed,
             on_start=start,
             announce=len(begun) == 1,  # between the rounds of one run there is nothing to tell
         )

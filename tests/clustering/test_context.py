@@ -9,7 +9,8 @@ import torch
 from fs4cli.clustering.context import settle_in_context
 from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.mixture import make_mixture
-from fs4cli.clustering.pixels import PixelClusters, PixelMaps, find_rule
+from fs4cli.clustering.pixels import PixelClusters, PixelMaps
+from fs4cli.clustering.rule import find_rule
 from fs4cli.model.axes import AXES
 
 AXIS = (0,)
@@ -28,7 +29,7 @@ def _know(maps: list[PixelMaps], truths: list[np.ndarray], *, is_plain: bool = F
     rows = np.concatenate([one.axes.reshape(-1, AXES)[:, AXIS] for one in maps])
     ids = np.concatenate([truth.ravel() for truth in truths])
     grouping = Grouping("one axis", AXIS, make_mixture(rows, ids, 2), is_plain=is_plain)
-    rule = find_rule(grouping, rows, ids, AXIS, is_relative=False, power=1.0)
+    rule = find_rule(grouping, rows, ids, AXIS, is_relative=False, agreement=1.0)
     return PixelClusters(grouping, rule, AXIS, summary={"agreement": 1.0, "chosen": "one axis"})
 
 
@@ -53,7 +54,8 @@ def test_where_images_hold_different_things_they_say_what_a_doubtful_pixel_is(un
     maps, truths = unlike
     alone = _know(maps, truths)
     guided = settle_in_context(alone, maps, (1, 2))
-    assert guided.grids == (1, 2) and guided.summary["guided_by"] == [1, 2]
+    assert guided.guidance is not None and guided.guidance.grids == (1, 2)
+    assert guided.summary["guided_by"] == [1, 2]
     # alone Phi(1) = 84 %; with shares of 95 to 5, cut at 2.5: 0.95 Phi(2.5) + 0.05 Phi(-0.5) = 96 %
     assert _score(alone, maps, truths) == pytest.approx(0.84, abs=0.02)
     assert _score(guided, maps, truths) > 0.94
@@ -65,7 +67,7 @@ def test_where_every_patch_holds_the_same_clusters_stay_as_they_are(alike):
     after = settle_in_context(alone, maps, (1, 2, 4))
     assert after.summary["guided_by"] == []
     assert after.summary["doubt_guided"] > 0.72 * after.summary["doubt_alone"]
-    assert after.grids == () and after.shares is None
+    assert after.guidance is None
     assert after.grouping is alone.grouping and after.rule is alone.rule
 
 
@@ -95,7 +97,7 @@ def test_plain_k_means_is_guided_but_stays_what_it_is(unlike):
     maps, truths = unlike
     alone = _know(maps, truths, is_plain=True)
     guided = settle_in_context(alone, maps, (1,))
-    assert guided.grids == (1,)
+    assert guided.guidance is not None and guided.guidance.grids == (1,)
     assert guided.grouping.mixture is alone.grouping.mixture
 
 

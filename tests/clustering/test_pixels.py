@@ -183,7 +183,7 @@ def test_the_insides_are_looked_at_alone_only_where_groupings_agree_little(rando
 def test_a_rule_on_which_its_groupings_agree_little_has_a_quarter_of_its_power(random, monkeypatch):
     maps = draw_halves(random, count=10)
     trusted = fit_pixel_clusters(maps, 2, number=10, seed=0)
-    monkeypatch.setattr("fs4cli.clustering.pixels.UNSURE", 1.1)
+    monkeypatch.setattr("fs4cli.clustering.rule.UNSURE", 1.1)
     doubted = fit_pixel_clusters(maps, 2, number=10, seed=0)
 
     np.testing.assert_allclose(doubted.rule.weights, trusted.rule.weights / 4)

@@ -7,16 +7,15 @@ import pytest
 import torch
 from toy_project import CLASSES, Stopping, choose_tiny, draw_folder
 
-from fs4cli.config import Settings, with_values
+from fs4cli.config import Settings
 from fs4cli.errors import Interrupted
 from fs4cli.files import read_json_lines
 from fs4cli.model.segmenter import load_model
 from fs4cli.pipeline import train_from_images
-from fs4cli.planning.budget import BUDGET_SHARES, _share_budget
 from fs4cli.progress import SilentProgress
 from fs4cli.project.project import Project
 from fs4cli.project.record import read_record
-from fs4cli.stages.train import TrainResult
+from fs4cli.stages.train.stage import TrainResult
 
 ROUNDS = 3
 
@@ -77,12 +76,3 @@ def test_kmeans_makes_no_update_and_keeps_the_pretrained_network(images, tmp_pat
     pretrained, model = load_file(project.pretrained), load_file(project.model)
     assert all((model[f"network.{name}"] == value).all() for name, value in pretrained.items())
     assert np.linalg.norm(model["head.centroids"].numpy(), axis=1) == pytest.approx(1, abs=1e-5)
-
-
-def test_what_a_stage_without_updates_does_not_need_is_the_others(undisturbed):
-    whole_share = BUDGET_SHARES["pretrain"] + BUDGET_SHARES["train"]
-    plain, kmeans = Settings(), with_values(Settings(), {"train.method": "kmeans"})
-
-    assert _share_budget(undisturbed, "train", plain) == pytest.approx(whole_share)
-    assert _share_budget(undisturbed, "pretrain", kmeans) == pytest.approx(whole_share)
-    assert _share_budget(undisturbed, "pretrain", plain) == BUDGET_SHARES["pretrain"]

@@ -21,7 +21,7 @@ from fs4cli.stages import cluster
 from fs4cli.stages.cluster import ClusterResult, run_cluster
 from fs4cli.stages.ingest import run_ingest
 from fs4cli.stages.pretrain import run_pretrain
-from fs4cli.stages.train import run_train
+from fs4cli.stages.train.stage import run_train
 from fs4cli.training import class_count
 
 IMAGES = 12

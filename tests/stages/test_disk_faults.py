@@ -22,7 +22,7 @@ from fs4cli.stages.evaluate import run_evaluate
 from fs4cli.stages.ingest import run_ingest
 from fs4cli.stages.predict import run_predict
 from fs4cli.stages.pretrain import run_pretrain
-from fs4cli.stages.train import run_train
+from fs4cli.stages.train.stage import run_train
 
 SETTINGS = choose_tiny(
     model__backbone="test_efficientnet",

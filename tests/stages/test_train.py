@@ -20,7 +20,7 @@ from fs4cli.pipeline import train_from_images
 from fs4cli.progress import SilentProgress
 from fs4cli.project.project import Project
 from fs4cli.project.record import read_record
-from fs4cli.stages.train import TrainResult, run_train
+from fs4cli.stages.train.stage import TrainResult, run_train
 from fs4cli.training import assigning
 from fs4cli.training.assignment import read_assignment
 from fs4cli.training.segmentation import Segmentation

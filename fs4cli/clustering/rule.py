@@ -1,0 +1,64 @@
+"""Clusters as a linear rule on plain cues, which a finished model keeps beside what it has learned.
+
+In: clusters of pixels, and how well the runs agree that they are from. Out: weights and offsets for
+`fs4cli.model.prior`.
+
+Ours: docs/method.md section 3.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32, Int64
+
+from fs4cli.clustering.grouping import Grouping
+from fs4cli.clustering.mixture import TiedMixture, make_mixture
+from fs4cli.clustering.repeats import UNSURE
+from fs4cli.model.axes import AXES, COLOUR, LIGHT, SOFT_COLOUR
+
+DOUBTED = 0.25
+"""Power of a rule on which its own runs agree little: what the network has learned from it counts for more."""
+
+
+@dataclass(frozen=True)
+class LinearRule:
+    """Clusters as a linear rule on plain cues: what a finished model keeps of them.
+
+    Args:
+        weights: Of each of `fs4cli.model.axes`.
+        offsets: Of each cluster.
+    """
+
+    weights: Float[np.ndarray, "k a"]
+    offsets: Float[np.ndarray, " k"]
+
+
+def find_rule(
+    grouping: Grouping,
+    sample: Float32[np.ndarray, "n d"],
+    ids: Int64[np.ndarray, " n"],
+    axes: tuple[int, ...],
+    *,
+    is_relative: bool,
+    agreement: float,
+) -> LinearRule:
+    """A tied mixture is linear in its axes; of one that knows learned features, the nearest that knows none.
+
+    Args:
+        grouping: The clusters.
+        sample: Vectors in `axes`.
+        ids: The cluster of each.
+        axes: Which of `fs4cli.model.axes` count.
+        is_relative: Colour counts less the mean of its image.
+        agreement: Of the runs that the clusters are typical of, as `fs4cli.clustering.repeats` finds it.
+    """
+    plain = [axis for axis in grouping.axes if axis < len(axes)]
+    mixture: TiedMixture = grouping.mixture
+    if len(plain) < len(grouping.axes):
+        mixture = make_mixture(sample[:, plain], ids, len(mixture.log_shares))
+    weights = np.zeros((len(mixture.log_shares), AXES))
+    weights[:, [axes[axis] for axis in plain]] = mixture.means @ mixture.whitening
+    if is_relative:
+        weights[:, LIGHT] = -weights[:, SOFT_COLOUR].reshape(len(weights), -1, len(COLOUR)).sum(1)
+    power = DOUBTED if agreement < UNSURE else 1.0
+    return LinearRule(power * weights, power * (mixture.log_shares - 0.5 * (mixture.means**2).sum(1)))

@@ -1,0 +1,74 @@
+"""FS^4: pixels are grouped, then learned, then assigned anew, under the pyramid's guidance.
+
+In: a workshop. Out: the average of the trained segmenters.
+
+Follows: FS^4's abstract: a "bootstrapped training scheme" of pixel clustering and assignments under pyramid guidance.
+Ours: what a round is, docs/method.md section 3.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from fs4cli.data.augment import choose_scale
+from fs4cli.planning.budget import measure_steps, plan_budget
+from fs4cli.planning.stage import OpenedStage, whole
+from fs4cli.stages.train.workshop import Trained, Workshop
+from fs4cli.training.assigning import Assigner
+from fs4cli.training.picie_rounds import Division
+from fs4cli.training.round_fit import add_up
+from fs4cli.training.rounds import Rounds
+from fs4cli.training.segmentation import Segmentation, SegmentationOptions
+
+
+def train_fs4(opened: OpenedStage, shop: Workshop, budget: str | None) -> tuple[OpenedStage, Trained]:
+    """Train, or go on; the stage comes back with its steps planned."""
+    assigner = _open_assigner(shop)
+    rounds, first = Rounds(assigner), assigner.find_first(shop.load_pretrained)
+    objective, source = _build_objective(shop, assigner), shop.open_batches()
+    rounds.teach(objective, first)
+    opened = plan_budget(
+        shop.project,
+        opened,
+        budget=budget,
+        seconds_per_step=lambda: measure_steps(objective, source, device=shop.device, precision=shop.precision),
+    )
+    fit_until = replace(shop, settings=opened.settings).make_fit(objective, source)
+    number = opened.settings.train.rounds
+    parts, last, health = rounds.run(objective, first, rounds=number, fit_until=fit_until)
+    return opened, Trained(objective.average, add_up(parts), Division(health, last.shares))
+
+
+def _open_assigner(shop: Workshop) -> Assigner:
+    chosen = shop.settings
+    return Assigner(
+        folder=shop.project.stage("train"),
+        cache=shop.cache,
+        pyramid=shop.pyramid,
+        is_guided=chosen.train.pyramid,
+        classes=shop.classes,
+        grouping=chosen.train.grouping,
+        refine=chosen.train.refine,
+        short_side=shop.short_side,
+        seed=chosen.seed,
+        device=shop.device,
+        precision=shop.precision,
+        progress=shop.progress,
+    )
+
+
+def _build_objective(shop: Workshop, assigner: Assigner) -> Segmentation:
+    chosen = shop.settings
+    window, crop = whole(chosen.train.window), whole(chosen.train.crop)
+    with torch.random.fork_rng():
+        torch.manual_seed(chosen.seed)
+        rule = assigner.rule if chosen.train.prior else None
+        segmenter = shop.build_segmenter(place=assigner.knows_place, has_prior=rule is not None, grids=assigner.grids)
+        if segmenter.prior is not None and rule is not None:
+            segmenter.prior.load_state_dict(rule)
+        return Segmentation(
+            segmenter,
+            SegmentationOptions(window=window, crop=crop, scale=choose_scale(window, crop)),
+            channels=chosen.model.channels,
+            pyramid_labels=tuple(labels.shape[2] for _, labels in shop.pyramid) if chosen.train.pyramid else (),
+        ).to(shop.device)

@@ -1,0 +1,156 @@
+"""What every way of training works with: the images, the pretrained network, the machine, and what fits until a round.
+
+In: a project whose earlier stages are done, and settings without any `auto`. Out: segmenters to train, and their
+training until the end of a round.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import nn
+
+from fs4cli.config import Settings
+from fs4cli.data.batches import BatchSource
+from fs4cli.data.cache import ImageCache
+from fs4cli.model.device import Precision, choose_device, choose_precision
+from fs4cli.model.extraction import measure_cues
+from fs4cli.model.network import DenseNetwork, load_network
+from fs4cli.model.segmenter import Segmenter
+from fs4cli.planning.facts import look_larger
+from fs4cli.planning.stage import whole
+from fs4cli.progress import Progress
+from fs4cli.project.project import Project
+from fs4cli.project.record import recorded_value
+from fs4cli.training.checkpoint import CheckpointFolder
+from fs4cli.training.fit import FitResult, fit
+from fs4cli.training.picie_rounds import Division
+from fs4cli.training.round_fit import FitRound, Schedule, make_round_fit
+from fs4cli.training.schedule import build_optimizer
+
+WEIGHT_DECAY = 1e-2
+
+ASSIGN_AT = 1.5
+"""How much larger than the window images are looked at when pixels are assigned: views were enlarged nearly as much in
+training, and features lie closer together there."""
+
+_SEEN_FOR_CUES = 60
+"""Images that the spread of cues is measured on."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a way of training comes to.
+
+    Args:
+        segmenter: Finished.
+        result: Of all updates that made it.
+        division: How it divides the images.
+    """
+
+    segmenter: Segmenter
+    result: FitResult
+    division: Division
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What there is to work with.
+
+    Args:
+        project: Whose.
+        settings: Without any `auto`, but for the steps, where the budget is still to set them.
+        cache: The images.
+        device: Where to work.
+        precision: Of the network's work.
+        short_side: Of images whose pixels are assigned, in pixels.
+        pyramid: Of each level its grid and the soft labels of every image's cells.
+        progress: Told what happens; asked whether to save or stop.
+    """
+
+    project: Project
+    settings: Settings
+    cache: ImageCache
+    device: torch.device
+    precision: Precision
+    short_side: int
+    pyramid: list[tuple[int, Float32[np.ndarray, "n _ _"]]]
+    progress: Progress
+
+    @property
+    def classes(self) -> int:
+        """How many there are to be."""
+        return whole(self.settings.classes)
+
+    def load_pretrained(self) -> DenseNetwork:
+        """The network as pretrain left it."""
+        model = self.settings.model
+        return load_network(self.project.pretrained, model.backbone, model.channels)
+
+    def build_segmenter(
+        self, *, place: bool, has_prior: bool = False, grids: tuple[int, ...] = (), nearest: bool = False
+    ) -> Segmenter:
+        """On the pretrained network; with the centroids of a baseline as its head, or with all that fs4 has."""
+        positions = np.linspace(0, len(self.cache) - 1, min(len(self.cache), _SEEN_FOR_CUES)).astype(int).tolist()
+        mean, std = measure_cues(self.cache, positions, short_side=self.short_side)
+        return Segmenter(
+            self.load_pretrained(),
+            channels=self.settings.model.channels,
+            classes=self.classes,
+            context=self.settings.train.context and not nearest,
+            place=place,
+            nearest=nearest,
+            prior_side=self.short_side if has_prior else 0,
+            pyramid=grids,
+            cue_mean=mean.tolist(),
+            cue_std=std.tolist(),
+        )
+
+    def open_batches(self) -> BatchSource:
+        """Windows of the images, as large as they are cached."""
+        side = self.cache.short_side
+        size = whole(self.settings.train.batch_size)
+        return BatchSource(self.cache, batch_size=size, window=(side, side), seed=self.settings.seed)
+
+    def make_fit(self, objective: nn.Module, source: BatchSource) -> FitRound:
+        """What trains the objective until the end of a round; the steps have been planned."""
+        train = self.settings.train
+        optimizer = build_optimizer(objective, learning_rate=train.learning_rate, weight_decay=WEIGHT_DECAY)
+        fit_on = partial(
+            fit,
+            objective,
+            optimizer,
+            batches=source,
+            device=self.device,
+            precision=self.precision,
+            checkpoints=CheckpointFolder(self.project.checkpoints("train")),
+            checkpoint_every=train.checkpoint_every,
+            metrics_path=self.project.metrics("train"),
+            progress=self.progress,
+            name="train",
+            seed=self.settings.seed,
+        )
+        return make_round_fit(fit_on, optimizer, Schedule(whole(train.steps), train.rounds, train.learning_rate))
+
+
+def open_workshop(project: Project, settings: Settings, progress: Progress) -> Workshop:
+    """All that training reads, opened; see `Workshop`."""
+    device = choose_device(settings.device)
+    grids = [int(grid) for grid in recorded_value(project, "cluster", "cluster.grids")]
+    folder = project.stage("cluster")
+    pyramid = [
+        (grid, np.load(folder / f"level-{grid}" / "labels.npy", mmap_mode="c", allow_pickle=False)) for grid in grids
+    ]
+    cache = ImageCache.open(project.cache)
+    return Workshop(
+        project=project,
+        settings=settings,
+        cache=cache,
+        device=device,
+        precision=choose_precision(settings.precision, device),
+        short_side=look_larger(whole(settings.train.window), ASSIGN_AT, cache.short_side),
+        pyramid=pyramid,
+        progress=progress,
+    )
