@@ -7,7 +7,7 @@ METHODS: dict[str, dict[str, str]] = {
     "fs4": {},
     "fs4 without PGG": {"train.pyramid": "false"},
     "fs4 without patch levels": {"cluster.grids": "[1]"},
-    "fs4 without CAE": {"train.context": "false"},
+    "fs4 with CAE": {"train.context": "true"},
     "fs4 without balance": {"cluster.balanced": "false"},
     "fs4 without refinement": {"train.refine": "false", "predict.refine": "false"},
     "fs4 without prior": {"train.prior": "false"},

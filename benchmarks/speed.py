@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--window", type=int, default=128)
     parser.add_argument("--crop", type=int, default=96)
+    parser.add_argument("--context", action="store_true", help="with CAE")
     options = parser.parse_args()
     device = choose_device("auto")
     precision = choose_precision("auto", device)
@@ -52,7 +53,12 @@ def main() -> None:
         assignment = write_assignment(Path(folder), soft, pyramid, clusters)
         cues = COLOUR_CUES + TEXTURE_CUES
         segmenter = Segmenter(
-            network(), channels=128, classes=clusters, context=True, cue_mean=[0.0] * cues, cue_std=[1.0] * cues
+            network(),
+            channels=128,
+            classes=clusters,
+            context=options.context,
+            cue_mean=[0.0] * cues,
+            cue_std=[1.0] * cues,
         )
         segmentation = Segmentation(
             segmenter,

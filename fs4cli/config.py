@@ -94,7 +94,9 @@ class TrainSettings(_Section):
     crop: AutoCount = Field(default="auto", description="Side of the square training views, in pixels.")
     learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate.")
     pyramid: bool = Field(default=True, description="Guide pixels by images and patches (PGG).")
-    context: bool = Field(default=True, description="Embed each pixel with its neighbours (CAE).")
+    context: bool = Field(
+        default=False, description="Embed each pixel with its neighbours (CAE): slower, and no better where measured."
+    )
     grouping: Literal["auto", "cues", "features"] = Field(
         default="auto",
         description="What pixels are first grouped by: cues and learned features where they agree, or one alone; by "

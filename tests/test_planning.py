@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from fs4cli.planning.budget import measure_steps, plan_budget
 from fs4cli.planning.duration import parse_duration
 from fs4cli.planning.stage import OpenedStage, close_stage, find_stage_changes, open_stage, remove_stage, whole
 from fs4cli.progress import SilentProgress
+from fs4cli.project.plan import Planned
 from fs4cli.project.project import Project
 from fs4cli.project.record import read_record, recorded_value, write_record
 from fs4cli.stages.ingest import run_ingest
@@ -294,6 +296,18 @@ def test_the_first_grouping_is_part_of_the_budget(project):
     began = datetime.now(UTC) - timedelta(seconds=240)
     opened = replace(opened, record=replace(opened.record, started=began.isoformat(timespec="seconds")))
     assert whole(_plan(project, opened, "1000s", cost=0.1).settings.train.steps) == pytest.approx(7000, abs=30)
+
+
+def test_counting_the_classes_is_part_of_the_budget(project, monkeypatch):
+    _finish(project)
+
+    def count(*_) -> Planned:
+        time.sleep(1.2)
+        return Planned(3, "three")
+
+    monkeypatch.setattr("fs4cli.planning.stage.plan_classes", count)
+    opened = _open(project, "cluster", classes="auto")
+    assert datetime.now(UTC) - datetime.fromisoformat(opened.record.started) > timedelta(seconds=1)
 
 
 def test_where_only_pretraining_learns_the_budget_is_for_that(project):

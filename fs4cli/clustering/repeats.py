@@ -8,15 +8,19 @@ Ours: docs/grouping.md.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
+from threadpoolctl import threadpool_limits
 
 from fs4cli.clustering.agreement import adjusted_rand
 from fs4cli.clustering.evidence import FEWEST_IMAGES
 from fs4cli.clustering.grouping import Grouping
+from fs4cli.clustering.kmeans import keep_to_one_core
 from fs4cli.clustering.mixture import measure_gain
+from fs4cli.model.device import usable_cores
 
 RUNS = 5
 """How often the clusters are found."""
@@ -104,11 +108,11 @@ def find_typical(
         classes: How many clusters there are.
         seed: Of the first run; the others count on from it.
     """
-    everywhere = [find(part, seed + run) for run, part in enumerate(parts)]
+    everywhere = _find_all(find, parts, seed)
     best, agreement = _choose_typical([run.ids for run in everywhere], classes)
     insides = [part[inside[part]] for part in parts]
     if agreement < UNSURE and min(len(part) for part in insides) >= _FEWEST_VECTORS * classes:
-        alone = [find(part, seed + run) for run, part in enumerate(insides)]
+        alone = _find_all(find, insides, seed)
 
         def explain(runs: Sequence[Run], where: Sequence[Int64[np.ndarray, " _"]]) -> float:
             pairs = zip(runs, where, strict=True)
@@ -119,6 +123,13 @@ def find_typical(
             best, agreement = _choose_typical([run.ids for run in alone], classes)
             return Typical(alone[best], agreement, is_inside=True)
     return Typical(everywhere[best], agreement, is_inside=False)
+
+
+def _find_all(find: Find, parts: Sequence[Int64[np.ndarray, " _"]], seed: int) -> list[Run]:
+    """A run of each part: side by side, each on one core, as a single one is too small to be divided among cores."""
+    workers = min(len(parts), usable_cores())
+    with threadpool_limits(1), ThreadPoolExecutor(workers, initializer=keep_to_one_core) as pool:
+        return list(pool.map(find, parts, range(seed, seed + len(parts))))
 
 
 def _choose_typical(runs: Sequence[Int64[np.ndarray, " n"]], classes: int) -> tuple[int, float]:

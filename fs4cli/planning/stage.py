@@ -116,10 +116,12 @@ def find_stage_changes(project: Project, stage: str, settings: Settings) -> list
 
 
 def keep_earlier_choices(settings: Settings, stage: str, record: Record) -> Settings:
-    """The settings with what somebody chose when the stage first ran, where nobody chooses otherwise now."""
+    """The settings with those that the stage first ran with, chosen or of that day's defaults, where nobody chooses now.
+
+    So neither an option that is not typed again makes a result stale, nor an fs4 whose defaults are others.
+    """
     values, explicit = stage_settings(settings, stage)
-    chosen = [key for key in record.explicit if key in record.settings]  # anybody may have edited the record
-    earlier = {key: record.settings[key] for key in chosen if key in values and key not in explicit}
+    earlier = {key: value for key, value in record.settings.items() if key in values and key not in explicit}
     return _with_recorded(settings, stage, earlier)
 
 
@@ -161,6 +163,8 @@ def _has_made_nothing(project: Project, stage: str, record: Record) -> bool:
 def _start(project: Project, stage: str, settings: Settings, inputs: dict[str, str], progress: Progress) -> OpenedStage:
     _check_levels(settings)
     values, explicit = stage_settings(settings, stage)
+    # the clock starts before the classes are counted: that is part of a budget
+    record = start_record(stage, settings=values, explicit=explicit, inputs=inputs, seed=settings.seed)
     classes = plan_classes(project, stage, settings, progress) if values.get("classes") == "auto" else None
     facts = read_facts(project, settings if classes is None else with_values(settings, {"classes": classes.value}))
     preset = Planned(settings.preset, "chosen") if settings.preset in PRESETS else choose_preset(facts)
@@ -179,7 +183,6 @@ def _start(project: Project, stage: str, settings: Settings, inputs: dict[str, s
     # nothing is removed before all that may be refused has been looked at
     remove_stage(project, stage)
     # sections share the backbone: later stages must build the network that pretrain trained
-    record = start_record(stage, settings=values, explicit=explicit, inputs=inputs, seed=settings.seed)
     earlier = read_record(project, "pretrain")
     if earlier is not None and stage != "pretrain":
         shared = {key: value for key, value in earlier.planned.items() if key.startswith("model.")}

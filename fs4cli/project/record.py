@@ -133,8 +133,8 @@ def find_changes(
     reasons = []
     for key, value in settings.items():
         before = record.settings.get(key, value)
-        chosen = key in explicit or key not in record.explicit
-        if chosen and now(before) != now(value):
+        # what nobody chooses now is as it was then, chosen or not: a default may have changed since
+        if key in explicit and now(before) != now(value):
             reasons.append(f"{key} changed {_show(before)} -> {_show(value)}")
     for stage, fingerprint in inputs.items():
         if record.inputs.get(stage, fingerprint) != fingerprint:

@@ -29,7 +29,7 @@ def test_equal_settings_and_inputs_are_no_change():
 
 
 def test_a_changed_setting_and_a_changed_input_are_named():
-    found = changes(record_of(steps=5), steps=6, inputs={"pretrain": "def"})
+    found = changes(record_of(steps=5), steps=6, explicit=["steps"], inputs={"pretrain": "def"})
 
     assert found == ["steps changed 5 -> 6", "the result of pretrain changed"]
 
@@ -39,6 +39,10 @@ def test_what_was_chosen_once_stays_when_nobody_chooses_now():
 
     assert changes(record, steps="auto") == []
     assert changes(record, steps=6, explicit=["steps"]) == ["steps changed 5 -> 6"]
+
+
+def test_a_default_that_is_another_since_is_no_change():
+    assert changes(record_of(steps=5), steps=6) == []
 
 
 def test_a_setting_that_the_older_fs4_did_not_have_is_no_change():

@@ -52,7 +52,7 @@ def test_the_model_is_one_file_that_predicts_and_describes_itself(trained):
     segmenter, card = load_model(Project(trained).model, torch.device("cpu"))
     assert card.classes == ("class-0", "class-1", "class-2")
     assert len(set(card.palette)) == CLASSES
-    assert card.backbone == "test_resnet" and card.from_scratch and card.context
+    assert card.backbone == "test_resnet" and card.from_scratch and not card.context
     assert card.summary["steps"] == 6 and card.summary["images"] == IMAGES and card.summary["seed"] == 0
     assert sum(card.summary["shares"]) == pytest.approx(1, abs=1e-3)
     probabilities = segmenter.probabilities(torch.rand(1, 3, 64, 64))
@@ -84,7 +84,7 @@ def test_the_record_has_health_and_time_of_all_rounds(trained):
     assert record.summary["seconds"] > 0
     rows = read_json_lines(Project(trained).metrics("train"))
     assert [row["step"] for row in rows] == [3, 6]
-    assert {"pixels", "views", "cells", "top_down", "context"} <= set(rows[0])
+    assert {"pixels", "views", "cells", "top_down"} <= set(rows[0]) and "context" not in rows[0]
 
 
 def test_what_is_done_is_not_done_again(trained, tmp_path):
@@ -95,11 +95,19 @@ def test_what_is_done_is_not_done_again(trained, tmp_path):
     assert project.model.stat().st_mtime_ns == written
 
 
+def test_pixels_can_be_embedded_with_their_neighbours(project):
+    _train(project, choose_tiny(train__context=True, train__steps=2, train__rounds=1))
+    [row] = read_json_lines(project.metrics("train"))
+    assert row["context"] > 0
+    segmenter, card = load_model(project.model, torch.device("cpu"))
+    assert card.context and segmenter.context is not None
+    assert segmenter.probabilities(torch.rand(1, 3, 64, 64)).shape == (1, CLASSES, 64, 64)
+
+
 def test_parts_of_the_method_can_be_left_out(project):
-    _train(project, choose_tiny(train__pyramid=False, train__context=False, train__steps=2, train__rounds=1))
+    _train(project, choose_tiny(train__pyramid=False, train__steps=2, train__rounds=1))
     [row] = read_json_lines(project.metrics("train"))
     assert {"pixels", "views"} <= set(row) and not {"cells", "top_down", "context"} & set(row)
-    assert not read_card(project.model).context
     assert not (project.stage("train") / "round-2").exists()
 
 
