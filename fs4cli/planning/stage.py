@@ -116,7 +116,7 @@ def find_stage_changes(project: Project, stage: str, settings: Settings) -> list
 
 
 def keep_earlier_choices(settings: Settings, stage: str, record: Record) -> Settings:
-    """The settings with those that the stage first ran with, chosen or of that day's defaults, where nobody chooses now.
+    """The settings with those that the stage first ran with, chosen or defaults of that day, where nobody chooses now.
 
     So neither an option that is not typed again makes a result stale, nor an fs4 whose defaults are others.
     """
