@@ -315,17 +315,14 @@ def test_where_only_pretraining_learns_the_budget_is_for_that(project):
     assert _plan(project, opened, "1000s", cost=0.5).settings.pretrain.steps == 1880
 
 
-@pytest.mark.parametrize("edited", ["yesterday", "2026-01-01T00:00:00", 7])
+@pytest.mark.parametrize("edited", ["yesterday", "2026-01-01T00:00:00"])
 def test_an_edited_clock_time_in_a_record_counts_as_no_time(project, edited):
     _finish(project)
     _finish(project, "cluster")
     path = project.record("pretrain")
     values = json.loads(path.read_text())
     path.write_text(json.dumps({**values, "started": edited}))
-    try:
-        opened = _open(project, "train", budget="1000s")
-    except ProjectError:
-        return  # a number is refused when the record is read
+    opened = _open(project, "train", budget="1000s")
     assert whole(_plan(project, opened, "1000s", cost=0.1).settings.train.steps) == pytest.approx(9400, abs=20)
 
 

@@ -128,6 +128,7 @@ def find_typical(
 def _find_all(find: Find, parts: Sequence[Int64[np.ndarray, " _"]], seed: int) -> list[Run]:
     """A run of each part: side by side, each on one core, as a single one is too small to be divided among cores."""
     workers = min(len(parts), usable_cores())
+    # both: the limit holds for BLAS everywhere, but for OpenMP in this thread only
     with threadpool_limits(1), ThreadPoolExecutor(workers, initializer=keep_to_one_core) as pool:
         return list(pool.map(find, parts, range(seed, seed + len(parts))))
 

@@ -49,7 +49,7 @@ def compare_appearance(appearance: Float[Tensor, "b a h w"]) -> Float[Tensor, "b
 def gather_neighbours(
     values: Float[Tensor, "b c h w"], attention: Float[Tensor, "b n h w"]
 ) -> Float[Tensor, "b c h w"]:
-    """Sum of the neighbours' values, weighted by attention."""
+    """Sum of the neighbours' values, weighted by attention; those beyond the border add nothing."""
     if _count_pairs(values) <= MOST_PAIRS:
         gathered = _WeighNeighbours.apply(values.permute(0, 2, 3, 1), attention.permute(0, 2, 3, 1).to(values.dtype))
         return gathered.permute(0, 3, 1, 2)

@@ -72,7 +72,7 @@ def _measure_seconds(record: Record) -> float:
     try:
         finished = datetime.fromisoformat(record.finished) if record.finished else datetime.now(UTC)
         return max(0.0, (finished - datetime.fromisoformat(record.started)).total_seconds())
-    except (ValueError, TypeError):  # anybody may have edited the record
+    except (ValueError, TypeError):  # anybody may have edited the record: no time, or none with a zone
         return 0.0
 
 

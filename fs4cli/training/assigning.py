@@ -164,6 +164,8 @@ class Assigner:
             told += ", colours less the mean of their image"
         if clusters.summary.get("guided_by"):
             told += ", and by what images and patches hold"
+        if "agreement" in clusters.summary:
+            told += f"; groupings of parts of the images agree {clusters.summary['agreement']:.2f} of 1"
         self.progress.say(f"train: classes are told apart by {told}")
 
         def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:

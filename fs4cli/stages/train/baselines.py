@@ -22,7 +22,20 @@ from fs4cli.training.round_fit import add_up
 
 
 def train_baseline(opened: OpenedStage, shop: Workshop, budget: str | None) -> tuple[OpenedStage, Trained]:
-    """Train, or go on; the stage comes back with its steps planned."""
+    """Train, or go on where it stopped.
+
+    Args:
+        opened: The stage.
+        shop: What to work with.
+        budget: Wall-clock time of the whole job, as in the settings; None for the planned steps.
+
+    Returns:
+        The stage with its steps planned, and what was trained.
+
+    Raises:
+        Interrupted: A signal asked to stop; all is saved.
+        ProjectError: What an earlier run left cannot be read.
+    """
     chosen = opened.settings
     with torch.random.fork_rng():
         torch.manual_seed(chosen.seed)

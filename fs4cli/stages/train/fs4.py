@@ -22,7 +22,20 @@ from fs4cli.training.segmentation import Segmentation, SegmentationOptions
 
 
 def train_fs4(opened: OpenedStage, shop: Workshop, budget: str | None) -> tuple[OpenedStage, Trained]:
-    """Train, or go on; the stage comes back with its steps planned."""
+    """Train, or go on where it stopped.
+
+    Args:
+        opened: The stage.
+        shop: What to work with.
+        budget: Wall-clock time of the whole job, as in the settings; None for the planned steps.
+
+    Returns:
+        The stage with its steps planned, and what was trained.
+
+    Raises:
+        Interrupted: A signal asked to stop; all is saved.
+        ProjectError: What an earlier run left cannot be read.
+    """
     assigner = _open_assigner(shop)
     rounds, first = Rounds(assigner), assigner.find_first(shop.load_pretrained)
     objective, source = _build_objective(shop, assigner), shop.open_batches()

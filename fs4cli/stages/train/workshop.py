@@ -92,7 +92,14 @@ class Workshop:
     def build_segmenter(
         self, *, place: bool, has_prior: bool = False, grids: tuple[int, ...] = (), nearest: bool = False
     ) -> Segmenter:
-        """On the pretrained network; with the centroids of a baseline as its head, or with all that fs4 has."""
+        """On the pretrained network, with random weights behind it from torch's current random state.
+
+        Args:
+            place: Whether it is told where in its image a pixel lies.
+            has_prior: Whether it has room for the first grouping's rule.
+            grids: Cells per side of the levels that guide whole images; none for no guidance.
+            nearest: Whether its head is the centroids of a baseline; then it has no context.
+        """
         positions = np.linspace(0, len(self.cache) - 1, min(len(self.cache), _SEEN_FOR_CUES)).astype(int).tolist()
         mean, std = measure_cues(self.cache, positions, short_side=self.short_side)
         return Segmenter(
@@ -136,7 +143,16 @@ class Workshop:
 
 
 def open_workshop(project: Project, settings: Settings, progress: Progress) -> Workshop:
-    """All that training reads, opened; see `Workshop`."""
+    """All that training reads, opened.
+
+    Args:
+        project: Whose cluster stage is done.
+        settings: See `Workshop`.
+        progress: See `Workshop`.
+
+    Raises:
+        ResourceError: There is no such device.
+    """
     device = choose_device(settings.device)
     grids = [int(grid) for grid in recorded_value(project, "cluster", "cluster.grids")]
     folder = project.stage("cluster")
