@@ -50,6 +50,19 @@ class Health:
 
 
 @dataclass(frozen=True)
+class Division:
+    """How a finished segmenter divides the images.
+
+    Args:
+        health: Is it collapsed?
+        shares: Of all pixels in each cluster.
+    """
+
+    health: Health
+    shares: Float[np.ndarray, " k"]
+
+
+@dataclass(frozen=True)
 class Collapse:
     """What went wrong between two rounds.
 

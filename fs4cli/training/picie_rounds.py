@@ -10,16 +10,15 @@ Ours: k-means of a uniform sample of the pixels instead of mini-batches over all
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from safetensors.torch import load_file, save
 
-from fs4cli.clustering.health import Health, count_edges, measure_health
+from fs4cli.clustering.health import Division, count_edges, measure_health
 from fs4cli.clustering.kmeans import fit_kmeans
 from fs4cli.clustering.learned import FeatureClusters, fit_feature_clusters
 from fs4cli.clustering.pixels import PixelMaps
@@ -42,19 +41,6 @@ SAMPLE = 150
 """Images that the final centroids are found on, at most."""
 
 _FILE = "round.safetensors"
-
-
-@dataclass(frozen=True)
-class Division:
-    """How a finished segmenter divides the images.
-
-    Args:
-        health: Is it collapsed?
-        shares: Of all pixels in each cluster.
-    """
-
-    health: Health
-    shares: Float[np.ndarray, " k"]
 
 
 def train_in_rounds(

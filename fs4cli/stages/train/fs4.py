@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import torch
 
+from fs4cli.clustering.health import Division
 from fs4cli.data.augment import choose_scale
 from fs4cli.planning.budget import measure_steps, plan_budget
 from fs4cli.planning.stage import OpenedStage, whole
 from fs4cli.stages.train.workshop import Trained, Workshop
 from fs4cli.training.assigning import Assigner
-from fs4cli.training.picie_rounds import Division
 from fs4cli.training.round_fit import add_up
 from fs4cli.training.rounds import Rounds
 from fs4cli.training.segmentation import Segmentation, SegmentationOptions

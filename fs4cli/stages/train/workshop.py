@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float32
 from torch import nn
 
+from fs4cli.clustering.health import Division
 from fs4cli.config import Settings
 from fs4cli.data.batches import BatchSource
 from fs4cli.data.cache import ImageCache
@@ -26,7 +27,6 @@ from fs4cli.project.project import Project
 from fs4cli.project.record import recorded_value
 from fs4cli.training.checkpoint import CheckpointFolder
 from fs4cli.training.fit import FitResult, fit
-from fs4cli.training.picie_rounds import Division
 from fs4cli.training.round_fit import FitRound, Schedule, make_round_fit
 from fs4cli.training.schedule import build_optimizer
 
