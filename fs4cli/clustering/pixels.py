@@ -29,7 +29,7 @@ from fs4cli.clustering.evidence import (
 from fs4cli.clustering.grouping import Grouping, choose_grouping, join_features
 from fs4cli.clustering.light import is_light_uneven, take_axes
 from fs4cli.clustering.mixture import NOISE
-from fs4cli.clustering.repeats import SHARE, Run, draw_parts, find_typical
+from fs4cli.clustering.repeats import SHARE, Run, draw_parts, settle_runs
 from fs4cli.clustering.rule import LinearRule, find_rule
 from fs4cli.model.guidance import PyramidGuidance
 
@@ -121,7 +121,9 @@ class PixelClusters:
         return np.concatenate([vectors, features], axis=1)
 
 
-def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int, seed: int) -> PixelClusters:
+def fit_pixel_clusters(
+    images: Iterable[PixelMaps], classes: int, *, number: int, seed: int, vote: bool = True
+) -> PixelClusters:
     """Find `classes` clusters in the pixels of the images: seconds, whatever their number and size.
 
     Args:
@@ -129,6 +131,7 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
         classes: How many clusters, at least 1 and at most as many as there are pixels.
         number: How many images there are, at least 1.
         seed: Of the sampling and of k-means.
+        vote: Let several groupings vote where they agree little; see `fs4cli.clustering.repeats.settle_runs`.
 
     Raises:
         ValueError: There are fewer pixels than classes.
@@ -157,11 +160,11 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
             gains |= more
         return Run(grouping, gains, grouping.logits(rows).argmax(1))
 
-    typical = find_typical(find, sample, parts, inside, classes, seed=seed)
-    grouping, ids = typical.run.grouping, typical.run.ids
+    settled = settle_runs(find, rows, sample, parts, inside, classes, seed=seed, vote=vote)
+    grouping, ids = settled.run.grouping, settled.run.ids
     return PixelClusters(
         grouping,
-        find_rule(grouping, sample, ids, axes, is_relative=is_relative, agreement=typical.agreement),
+        find_rule(grouping, sample, ids, axes, is_relative=is_relative, agreement=settled.agreement),
         axes,
         is_relative,
         feature_axes if max(grouping.axes) >= sample.shape[1] else None,
@@ -173,9 +176,10 @@ def fit_pixel_clusters(images: Iterable[PixelMaps], classes: int, *, number: int
             "bright_lines": bright_lines,
             "relative_colour": is_relative,
             "chosen": grouping.name,
-            "inside": typical.is_inside,
-            "gains": {name: round(gain, 4) for name, gain in typical.run.gains.items()},
-            "agreement": round(typical.agreement, 3),
+            "inside": settled.is_inside,
+            "votes": settled.votes,
+            "gains": {name: round(gain, 4) for name, gain in settled.run.gains.items()},
+            "agreement": round(settled.agreement, 3),
             "shares": [round(share / len(ids), 4) for share in np.bincount(ids, minlength=classes).tolist()],
             "explained": _explain(sample, ids),
         },

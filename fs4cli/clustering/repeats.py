@@ -1,12 +1,14 @@
 """A grouping found several times, on other images and from other guesses: what comes out only once is chance.
 
 In: vectors of some pixels, and how to group a part of them. Out: the finding that is most like all the others. Where
-even those agree little, all of that is done again with the insides of things alone, so that no cluster is spent on the
-steps between them where that costs little; where small things are the classes it costs much.
+even those agree little, none of them is to be believed. All of that is done again with the insides of things alone, so
+that no cluster is spent on the steps between them where that costs little (where small things are the classes it costs
+much); then more findings are made, and all of them vote.
 
 Ours: docs/grouping.md.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,20 +18,24 @@ from jaxtyping import Bool, Float32, Int64
 from threadpoolctl import threadpool_limits
 
 from fs4cli.clustering.agreement import adjusted_rand
+from fs4cli.clustering.consensus import count_votes
 from fs4cli.clustering.evidence import FEWEST_IMAGES
 from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.kmeans import keep_to_one_core
-from fs4cli.clustering.mixture import measure_gain
+from fs4cli.clustering.mixture import make_soft_mixture, measure_gain
 from fs4cli.model.device import usable_cores
 
 RUNS = 5
 """How often the clusters are found."""
 
+VOTERS = 10
+"""How often they are found in all where the first ones agree little: all vote."""
+
 SHARE = 0.6
 """Of the images that each run sees."""
 
 UNSURE = 0.8
-"""Agreement of the runs below which the insides of things are looked at alone."""
+"""Agreement of the runs below which none is believed alone, and the insides of things are looked at."""
 
 INSIDES_BETTER, INSIDES_ENOUGH = 1.03, 0.9
 """Clusters found in the insides of things alone are taken if they explain the insides so many times as well as clusters
@@ -59,22 +65,24 @@ Find = Callable[[Int64[np.ndarray, " _"], int], Run]
 
 
 @dataclass(frozen=True)
-class Typical:
-    """The run that is most like the others.
+class Settled:
+    """What the runs come to.
 
     Args:
-        run: That one.
-        agreement: Its mean adjusted Rand index with the others.
-        is_inside: It was found in the insides of things alone.
+        run: The one that is most like the others, or what all of them voted for.
+        agreement: The mean adjusted Rand index of the first runs' most typical one with the others.
+        is_inside: They were found in the insides of things alone.
+        votes: How many runs voted; 0 if the most typical one was taken.
     """
 
     run: Run
     agreement: float
     is_inside: bool
+    votes: int
 
 
 def draw_parts(pixels: Sequence[int], seed: int) -> list[Int64[np.ndarray, " _"]]:
-    """For each run, the rows of the images that it sees.
+    """For each run that there may be, the rows of the images that it sees.
 
     Args:
         pixels: How many rows each image has, in order.
@@ -82,47 +90,67 @@ def draw_parts(pixels: Sequence[int], seed: int) -> list[Int64[np.ndarray, " _"]
     """
     owners = np.repeat(np.arange(len(pixels)), pixels)
     parts = []
-    for run in range(RUNS):
+    for run in range(VOTERS):
         random = np.random.default_rng([seed, 41, run])
         seen = random.permutation(len(pixels))[: max(min(len(pixels), FEWEST_IMAGES), round(SHARE * len(pixels)))]
         parts.append(np.flatnonzero(np.isin(owners, seen)))
     return parts
 
 
-def find_typical(
+def settle_runs(
     find: Find,
-    evidence: Float32[np.ndarray, "n d"],
+    rows: Float32[np.ndarray, "n d"],
+    evidence: Float32[np.ndarray, "n e"],
     parts: Sequence[Int64[np.ndarray, " _"]],
     inside: Bool[np.ndarray, " n"],
     classes: int,
     *,
     seed: int,
-) -> Typical:
-    """Group each part, everywhere and perhaps inside things alone, and take what agrees best with all the others.
+    vote: bool = True,
+) -> Settled:
+    """Group some of the parts, everywhere and perhaps inside things alone; take the most typical run, or let all vote.
 
     Args:
         find: Groups a part.
+        rows: All that a grouping may know.
         evidence: That judges whether insides alone are better.
         parts: From `draw_parts`.
         inside: Which rows lie inside things, from `fs4cli.clustering.evidence.find_insides`.
         classes: How many clusters there are.
         seed: Of the first run; the others count on from it.
+        vote: Let runs vote where they agree little; without, it is told how well they agree, which takes less time.
     """
-    everywhere = _find_all(find, parts, seed)
-    best, agreement = _choose_typical([run.ids for run in everywhere], classes)
+    runs = _find_all(find, parts[:RUNS], seed)
+    best, agreement = _choose_typical([run.ids for run in runs], classes)
+    if agreement >= UNSURE:
+        return Settled(runs[best], agreement, is_inside=False, votes=0)
     insides = [part[inside[part]] for part in parts]
-    if agreement < UNSURE and min(len(part) for part in insides) >= _FEWEST_VECTORS * classes:
-        alone = _find_all(find, insides, seed)
+    is_inside = False
+    if min(len(part) for part in insides) >= _FEWEST_VECTORS * classes:
+        alone = _find_all(find, insides[:RUNS], seed)
 
         def explain(runs: Sequence[Run], where: Sequence[Int64[np.ndarray, " _"]]) -> float:
-            pairs = zip(runs, where, strict=True)
-            return sum(measure_gain(evidence[rows], run.ids[rows], classes) for run, rows in pairs)
+            pairs = zip(runs, where[:RUNS], strict=True)
+            return sum(measure_gain(evidence[part], run.ids[part], classes) for run, part in pairs)
 
-        is_better = explain(alone, insides) >= INSIDES_BETTER * explain(everywhere, insides)
-        if is_better and explain(alone, parts) >= INSIDES_ENOUGH * explain(everywhere, parts):
-            best, agreement = _choose_typical([run.ids for run in alone], classes)
-            return Typical(alone[best], agreement, is_inside=True)
-    return Typical(everywhere[best], agreement, is_inside=False)
+        is_better = explain(alone, insides) >= INSIDES_BETTER * explain(runs, insides)
+        if is_better and explain(alone, parts) >= INSIDES_ENOUGH * explain(runs, parts):
+            runs, is_inside = alone, True
+            best, agreement = _choose_typical([run.ids for run in runs], classes)
+    if not vote:
+        return Settled(runs[best], agreement, is_inside, votes=0)
+    runs = runs + _find_all(find, (insides if is_inside else parts)[RUNS:], seed + RUNS)
+    return Settled(_let_vote(runs, rows, classes), agreement, is_inside, votes=len(runs))
+
+
+def _let_vote(runs: Sequence[Run], rows: Float32[np.ndarray, "n d"], classes: int) -> Run:
+    """The clusters that most runs see, as one mixture in all that any of them may know."""
+    reference, _ = _choose_typical([run.ids for run in runs], classes)
+    votes = count_votes([run.ids for run in runs], classes, reference=reference)
+    chosen = Counter(run.grouping.name for run in runs)
+    name = ", ".join(f"{name} ({count} of {len(runs)} groupings)" for name, count in chosen.most_common())
+    grouping = Grouping(name, tuple(range(rows.shape[1])), make_soft_mixture(rows, votes))
+    return Run(grouping, runs[reference].gains, grouping.logits(rows).argmax(1))
 
 
 def _find_all(find: Find, parts: Sequence[Int64[np.ndarray, " _"]], seed: int) -> list[Run]:

@@ -86,7 +86,7 @@ def count_classes(images: CountedImages, *, short_side: int, seed: int, progress
     agreement = {}
     with progress.task("count classes", len(counts), unit="numbers") as task:
         for count in counts:
-            found = fit_pixel_clusters(shown, count, number=len(shown), seed=seed)
+            found = fit_pixel_clusters(shown, count, number=len(shown), seed=seed, vote=False)
             agreement[count] = found.summary["agreement"]
             task.advance()
             signal = progress.stop_requested()
