@@ -177,28 +177,42 @@ class Segmenter(nn.Module):
             embedding, weights, attention = self.context(embedding, cues[:, :COLOUR_CUES])
         return Embedded(embedding, weights, self.head(F.relu(embedding)).float(), attention)
 
-    def forward(self, images: Float[Tensor, "b 3 H W"], *, is_mirrored: bool = False) -> Float[Tensor, "b k h w"]:
+    def forward(
+        self,
+        images: Float[Tensor, "b 3 H W"],
+        *,
+        ruled: Float[Tensor, "b 3 _ _"] | None = None,
+        is_mirrored: bool = False,
+    ) -> Float[Tensor, "b k h w"]:
         """Logits at stride 4 of whole images; with a pyramid, of pixels that it guides.
 
         Args:
             images: In [0, 1]; height and width multiples of 32.
+            ruled: The same images for the prior, if they are sharper than `images` shrunk to its side would be.
             is_mirrored: They are left-right mirror images of what was photographed.
         """
-        logits = self.judge_alone(images, is_mirrored=is_mirrored)
+        logits = self.judge_alone(images, ruled=ruled, is_mirrored=is_mirrored)
         return logits if self.guidance is None else self.guidance(logits)
 
-    def judge_alone(self, images: Float[Tensor, "b 3 H W"], *, is_mirrored: bool = False) -> Float[Tensor, "b k h w"]:
+    def judge_alone(
+        self,
+        images: Float[Tensor, "b 3 H W"],
+        *,
+        ruled: Float[Tensor, "b 3 _ _"] | None = None,
+        is_mirrored: bool = False,
+    ) -> Float[Tensor, "b k h w"]:
         """Logits as in `forward`, before the pyramid guides them; with a prior, of the product of both."""
         size = (images.shape[2] // STRIDE, images.shape[3] // STRIDE)
         places = locate_whole(size, device=images.device, is_mirrored=is_mirrored)
         logits = self.embed(images, places).logits
         if self.prior is None:
             return logits
-        return F.log_softmax(logits, 1) + self._ask_prior(self.prior, images, is_mirrored)
+        found = self._ask_prior(self.prior, images if ruled is None else ruled, is_mirrored)
+        return F.log_softmax(logits, 1) + F.interpolate(found, size, mode="bilinear", align_corners=False)
 
     def _ask_prior(
         self, prior: PixelPrior, images: Float[Tensor, "b 3 H W"], is_mirrored: bool
-    ) -> Float[Tensor, "b k h w"]:
+    ) -> Float[Tensor, "b k _ _"]:
         """At the size at which the grouping was made: its rule is about textures of that size."""
         height, width = images.shape[2:]
         scale = min(1.0, self.prior_side / min(height, width))
@@ -206,8 +220,7 @@ class Segmenter(nn.Module):
         if size != (height, width):
             images = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
         cues = torch.cat([find_cues(images, STRIDE), find_patterns(images, STRIDE)], 1)
-        found = prior(cues, is_mirrored=is_mirrored)
-        return F.interpolate(found, (height // STRIDE, width // STRIDE), mode="bilinear", align_corners=False)
+        return prior(cues, is_mirrored=is_mirrored)
 
     @torch.inference_mode()
     def probabilities(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b k H W"]:

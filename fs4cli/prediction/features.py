@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fs4cli.files import hash_value
 from fs4cli.model.device import autocast
-from fs4cli.model.inference import choose_classes
+from fs4cli.model.inference import Prepared, choose_classes
 from fs4cli.prediction.predictor import Predictor
 
 
@@ -30,17 +30,17 @@ class Features:
         """Fingerprint of all that shapes a feature but the image."""
         return hash_value(["features", self.predictor.key])
 
-    def prepare(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Tensor:
-        """The image as the network sees it."""
+    def prepare(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Prepared:
+        """The image as the segmenter sees it."""
         return self.predictor.prepare(pixels)
 
     @torch.inference_mode()
-    def embed(self, images: Sequence[Tensor]) -> list[Float32[np.ndarray, "c h w"]]:
+    def embed(self, images: Sequence[Prepared]) -> list[Float32[np.ndarray, "c h w"]]:
         """Features of prepared images."""
         segmenter, found = self.predictor.segmenter, []
         device = segmenter.cue_mean.device
         for image in images:
-            inputs = image.to(device).contiguous(memory_format=torch.channels_last)
+            inputs = image.image.to(device).contiguous(memory_format=torch.channels_last)
             with autocast(device, self.predictor.precision):
                 embedding = segmenter.embed(inputs).embedding
             found.append(embedding[0].float().cpu().numpy())
@@ -80,11 +80,11 @@ class LinearMasks:
         """What a report says of it."""
         return self.features.predictor.identity
 
-    def prepare(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Tensor:
-        """The image as the network sees it."""
+    def prepare(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Prepared:
+        """The image as the segmenter sees it."""
         return self.features.prepare(pixels)
 
-    def segment(self, images: Sequence[Tensor]) -> list[Tensor]:
+    def segment(self, images: Sequence[Prepared]) -> list[Tensor]:
         """Shares of each class at stride 4."""
         shares = []
         for found in self.features.embed(images):

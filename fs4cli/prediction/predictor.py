@@ -12,10 +12,10 @@ from torch import Tensor
 
 from fs4cli.files import hash_file, hash_value
 from fs4cli.model.device import Precision
-from fs4cli.model.inference import choose_classes, predict_small, prepare_image
+from fs4cli.model.inference import Prepared, choose_classes, predict_small, prepare_image
 from fs4cli.model.segmenter import ModelCard, Segmenter, load_model
 
-_RULES = 1
+_RULES = 2
 """Grows when the same image and model would give another mask: masks are made again then."""
 
 
@@ -70,11 +70,11 @@ class Predictor:
         """Red, green and blue of each class."""
         return np.array(self.card.palette, np.uint8).reshape(-1, 3)
 
-    def prepare(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Tensor:
-        """The image as the network sees it."""
-        return prepare_image(pixels, self.short_side)
+    def prepare(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Prepared:
+        """The image as the segmenter sees it."""
+        return prepare_image(pixels, self.short_side, prior_side=self.segmenter.prior_side)
 
-    def segment(self, images: Sequence[Tensor]) -> list[Tensor | None]:
+    def segment(self, images: Sequence[Prepared]) -> list[Tensor | None]:
         """Small probabilities of each prepared image, as `predict_small` gives them.
 
         Where memory does not do for all at once, fewer share a forward pass; None where it does not do for one.

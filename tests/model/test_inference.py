@@ -1,5 +1,7 @@
 """Masks at the image's own size, in bounded memory."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -75,8 +77,42 @@ def test_images_of_several_sizes_together_are_as_each_alone(segmenter):
 
     for image, shares in zip(images, together, strict=True):
         (alone,) = predict_small(segmenter, [image], flip=True, refine=True)
-        assert shares.shape == (1, 3, image.shape[2] // 2, image.shape[3] // 2)
+        assert shares.shape == (1, 3, image.image.shape[2] // 2, image.image.shape[3] // 2)
         assert torch.allclose(shares, alone, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("size", "prior_side", "plain"),
+    [
+        ((32, 64), 32, (32, 64)),  # enlarged for the network: the rule sees it as it is
+        ((48, 48), 32, (32, 32)),
+        ((32, 48), 64, None),  # the rule sees what the network sees
+        ((64, 96), 32, None),  # not enlarged
+        ((480, 640), 32, None),
+        ((16, 1600), 32, (32, 896)),  # no endless strips for the rule either
+        ((32, 48), 0, None),  # no rule
+    ],
+)
+def test_the_rule_sees_an_image_as_it_was_before_it_was_enlarged(size, prior_side, plain):
+    found = prepare_image(_photo(*size), 64, prior_side=prior_side).plain
+    assert (None if found is None else tuple(found.shape[2:])) == plain
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_an_enlarged_image_is_ruled_as_it_was_when_pixels_were_grouped(flip):
+    segmenter = build_segmenter(replace(CARD, prior_side=32)).eval()
+    assert segmenter.prior is not None
+    torch.nn.init.normal_(segmenter.prior.weights, generator=torch.Generator().manual_seed(3))
+    for parameter in segmenter.head.parameters():
+        torch.nn.init.zeros_(parameter)  # the network says nothing: all comes from the rule
+    pixels = _photo(32, 64)
+    expected = segmenter(torch.from_numpy(pixels / 255).permute(2, 0, 1)[None].float())
+    (found,) = predict_small(segmenter, [prepare_image(pixels, 64, prior_side=32)], flip=flip, refine=False)
+
+    # 8 x 16 cells are enlarged to 16 x 32 and, for masks, to 32 x 64: middles of cells lie between four of those
+    shrunk = F.avg_pool2d(found[:, :, 1:-1, 1:-1], 2, 4)
+    assert (shrunk.argmax(1) == expected.argmax(1)).float().mean() > 0.9
+    assert (shrunk - torch.softmax(expected, 1)).abs().median() < 0.02
 
 
 def test_a_model_of_numbers_that_are_none_is_refused(segmenter):
@@ -138,14 +174,14 @@ def test_a_class_with_nothing_around_it_fills_the_whole_mask():
     ],
 )
 def test_the_network_sees_the_short_side_asked_for_but_no_endless_strips(size, seen):
-    image = prepare_image(_photo(*size), 64)
+    image = prepare_image(_photo(*size), 64).image
     assert image.shape == (1, 3, *seen)
     assert -1e-5 <= image.min() and image.max() <= 1 + 1e-5
 
 
 def test_a_large_image_is_seen_as_the_same_image_made_small_by_pillow():
     large = _photo(1501, 2003)
-    seen = prepare_image(large, 64)[0].permute(1, 2, 0).numpy()
+    seen = prepare_image(large, 64).image[0].permute(1, 2, 0).numpy()
     expected = Image.fromarray(large).resize((96, 64), Image.Resampling.BILINEAR)
 
     assert np.abs(seen - np.asarray(expected) / 255).max() < 0.02
