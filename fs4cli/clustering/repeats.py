@@ -34,7 +34,7 @@ VOTERS = 10
 SHARE = 0.6
 """Of the images that each run sees."""
 
-UNSURE = 0.8
+UNSURE = 0.85
 """Agreement of the runs below which none is believed alone, and the insides of things are looked at."""
 
 INSIDES_BETTER, INSIDES_ENOUGH = 1.03, 0.9

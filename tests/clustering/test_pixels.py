@@ -47,6 +47,22 @@ def test_the_same_seed_finds_the_same_clusters(random):
     np.testing.assert_array_equal(first, second)
 
 
+def test_clusters_in_noise_are_voted_on_and_clear_ones_are_not(random):
+    noise = [show_cues(random.normal(50, 3, (12, 12, 16)).astype(np.float32)) for _ in range(6)]
+    for maps, votes in ((noise, 10), (draw_halves(random), 0)):
+        assert fit_pixel_clusters(maps, 2, number=len(maps), seed=0).summary["votes"] == votes
+
+
+def test_voted_clusters_of_noise_assign_as_any_do(random):
+    noise = [show_cues(random.normal(50, 3, (12, 12, 16)).astype(np.float32)) for _ in range(6)]
+    clusters = fit_pixel_clusters(noise, 3, number=len(noise), seed=0)
+
+    np.testing.assert_allclose(clusters.assign(noise[0]).sum(2), 1, atol=1e-5)
+    # the rule in plain cues says nearly the same where no learned features are known
+    logits = noise[0].axes @ clusters.rule.weights.T + clusters.rule.offsets
+    assert (logits.argmax(2) == clusters.assign(noise[0]).argmax(2)).mean() > 0.9
+
+
 def test_more_classes_than_pixels_are_refused():
     maps = [show_cues(np.zeros((2, 2, 16), np.float32))]
     with pytest.raises(ValueError, match="5 clusters"):
