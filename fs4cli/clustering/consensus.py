@@ -30,7 +30,7 @@ def count_votes(
     given = [np.eye(clusters)[ids] for ids in groupings]
     votes = given[reference]
     for _ in range(MATCHES):
-        votes = sum(one[:, _match(votes, one)] for one in given) / len(given)
+        votes = np.stack([one[:, _match(votes, one)] for one in given]).mean(0)
     return votes
 
 

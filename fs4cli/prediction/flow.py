@@ -19,7 +19,7 @@ from fs4cli.data.predictions import Prediction
 from fs4cli.data.reader import Reading
 from fs4cli.data.readers import ReaderPool
 from fs4cli.model.device import usable_cores
-from fs4cli.model.inference import choose_classes, enlarge_classes
+from fs4cli.model.inference import Prepared, choose_classes, enlarge_classes
 from fs4cli.prediction.predictor import Predictor
 from fs4cli.progress import Progress
 
@@ -105,7 +105,7 @@ def make_masks(
         should_stop=lambda: progress.stop_requested() is not None,
     )
     with readers, ThreadPoolExecutor(workers, thread_name_prefix="packer") as threads:
-        waiting: list[tuple[Job, Reading, Future[Tensor]]] = []
+        waiting: list[tuple[Job, Reading, Future[Prepared]]] = []
         packing: deque[tuple[Job, Reading, Future[str]]] = deque()
         pixels = 0
         for job, reading in zip(jobs, readers.read_all([Path(job.file.place) for job in jobs], known=known)):  # noqa: B905 (fewer if stopped)
@@ -124,7 +124,7 @@ def make_masks(
 
 
 def _segment(
-    waiting: Sequence[tuple[Job, Reading, Future[Tensor]]], predictor: Predictor, threads: ThreadPoolExecutor
+    waiting: Sequence[tuple[Job, Reading, Future[Prepared]]], predictor: Predictor, threads: ThreadPoolExecutor
 ) -> Iterator[tuple[Job, Reading, Future[str]]]:
     results = predictor.segment([prepared.result() for _, _, prepared in waiting])
     for (job, reading, _), small in zip(waiting, results, strict=True):
