@@ -50,7 +50,7 @@ def find_rule(
         ids: The cluster of each.
         axes: Which of `fs4cli.model.axes` count.
         is_relative: Colour counts less the mean of its image.
-        agreement: Of the runs that the clusters are typical of, as `fs4cli.clustering.repeats` finds it.
+        agreement: Of the runs that the clusters are from, as `fs4cli.clustering.repeats` finds it.
     """
     plain = [axis for axis in grouping.axes if axis < len(axes)]
     mixture: TiedMixture = grouping.mixture

@@ -38,11 +38,10 @@ class Prepared:
     image: Float[Tensor, "1 3 h w"]
     plain: Float[Tensor, "1 3 _ _"] | None
 
-    def is_like(self, other: "Prepared") -> bool:
-        """Whether the two can share a forward pass."""
-        if self.image.shape != other.image.shape or (self.plain is None) != (other.plain is None):
-            return False
-        return self.plain is None or other.plain is None or self.plain.shape == other.plain.shape
+    @property
+    def sizes(self) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+        """Of both; images of the same share a forward pass."""
+        return tuple(self.image.shape), None if self.plain is None else tuple(self.plain.shape)
 
 
 def prepare_image(pixels: UInt8[np.ndarray, "H W 3"], short_side: int, *, prior_side: int = 0) -> Prepared:
@@ -98,7 +97,7 @@ def predict_small(
     start = 0
     while start < len(images):
         stop = start + 1
-        while stop < len(images) and images[stop].is_like(images[start]):
+        while stop < len(images) and images[stop].sizes == images[start].sizes:
             stop += 1
         group = images[start:stop]
         together = torch.cat([one.image for one in group]).to(device).contiguous(memory_format=torch.channels_last)

@@ -13,7 +13,8 @@ from torch import Tensor
 from fs4cli.files import hash_file, hash_value
 from fs4cli.model.device import Precision
 from fs4cli.model.inference import Prepared, choose_classes, predict_small, prepare_image
-from fs4cli.model.segmenter import ModelCard, Segmenter, load_model
+from fs4cli.model.model_file import ModelCard, load_model
+from fs4cli.model.segmenter import Segmenter
 
 _RULES = 2
 """Grows when the same image and model would give another mask: masks are made again then."""

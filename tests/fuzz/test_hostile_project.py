@@ -25,7 +25,7 @@ from fs4cli.data.predictions import Prediction, PredictionLog
 from fs4cli.data.shards import ShardWriter
 from fs4cli.data.sources import FoundFile
 from fs4cli.errors import ProjectError
-from fs4cli.model.segmenter import ModelCard, read_card
+from fs4cli.model.model_file import ModelCard, read_card
 from fs4cli.planning.stage import open_stage
 from fs4cli.progress import SilentProgress
 from fs4cli.project.lock import read_run

@@ -15,7 +15,7 @@ from fs4cli.data.index import read_index
 from fs4cli.data.label_maps import LabelMaps
 from fs4cli.data.masks import read_mask
 from fs4cli.errors import ProjectError
-from fs4cli.model.segmenter import read_card
+from fs4cli.model.model_file import read_card
 from fs4cli.planning.stage import open_stage
 from fs4cli.progress import SilentProgress
 from fs4cli.project.project import STAGES, Project

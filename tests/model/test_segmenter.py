@@ -13,16 +13,8 @@ from torch import nn
 from fs4cli.errors import ProjectError
 from fs4cli.model.cues import COLOUR_CUES, TEXTURE_CUES, find_cues, find_patterns
 from fs4cli.model.guidance import guide_pixels
-from fs4cli.model.segmenter import (
-    FORMAT,
-    ModelCard,
-    Segmenter,
-    build_segmenter,
-    load_model,
-    locate_whole,
-    read_card,
-    save_model,
-)
+from fs4cli.model.model_file import FORMAT, ModelCard, build_segmenter, load_model, read_card, save_model
+from fs4cli.model.segmenter import Segmenter, locate_whole
 
 CPU = torch.device("cpu")
 CARD = ModelCard(

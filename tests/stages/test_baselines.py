@@ -10,7 +10,7 @@ from toy_project import CLASSES, Stopping, choose_tiny, draw_folder
 from fs4cli.config import Settings
 from fs4cli.errors import Interrupted
 from fs4cli.files import read_json_lines
-from fs4cli.model.segmenter import load_model
+from fs4cli.model.model_file import load_model
 from fs4cli.pipeline import train_from_images
 from fs4cli.progress import SilentProgress
 from fs4cli.project.project import Project

@@ -399,7 +399,7 @@ def test_the_record_names_the_training_that_was_scored(labels, photos, tmp_path,
 def model(tmp_path) -> Path:
     """A model file with random weights, whose masks have several classes."""
     torch = pytest.importorskip("torch")
-    from fs4cli.model.segmenter import ModelCard, build_segmenter, save_model
+    from fs4cli.model.model_file import ModelCard, build_segmenter, save_model
 
     torch.manual_seed(0)
     card = ModelCard("test_resnet", channels=16, classes=("x", "y", "z"), palette=((0, 0, 0),) * 3, short_side=32)

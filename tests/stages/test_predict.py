@@ -21,7 +21,7 @@ from fs4cli.data.masks import draw_overlay, make_palette, read_mask
 from fs4cli.data.predictions import PredictionLog
 from fs4cli.errors import InputError, Interrupted, ProjectError, ResourceError, UsageError
 from fs4cli.files import read_json
-from fs4cli.model.segmenter import ModelCard, build_segmenter, save_model
+from fs4cli.model.model_file import ModelCard, build_segmenter, save_model
 from fs4cli.prediction import flow, predictor
 from fs4cli.progress import SilentProgress
 from fs4cli.project.project import Project

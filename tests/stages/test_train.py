@@ -15,7 +15,7 @@ from fs4cli.clustering.health import find_collapse
 from fs4cli.config import Settings
 from fs4cli.errors import Interrupted, ProjectError
 from fs4cli.files import read_json_lines
-from fs4cli.model.segmenter import load_model, read_card
+from fs4cli.model.model_file import load_model, read_card
 from fs4cli.pipeline import train_from_images
 from fs4cli.progress import SilentProgress
 from fs4cli.project.project import Project

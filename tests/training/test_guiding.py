@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from fs4cli.model.extraction import shrink_image
-from fs4cli.model.segmenter import ModelCard, build_segmenter
+from fs4cli.model.model_file import ModelCard, build_segmenter
 from fs4cli.training.guiding import settle_guidance
 
 CARD = ModelCard(

@@ -9,7 +9,8 @@ import torch
 from fs4cli.data.augment import Photometry
 from fs4cli.data.batches import BatchSource
 from fs4cli.model.heads import compare_with_centroids
-from fs4cli.model.segmenter import ModelCard, Segmenter, build_segmenter
+from fs4cli.model.model_file import ModelCard, build_segmenter
+from fs4cli.model.segmenter import Segmenter
 from fs4cli.training.picie import Picie, PicieOptions, PicieRound
 from fs4cli.training.picie_rounds import find_round, read_round, write_round
 

@@ -12,8 +12,9 @@ from torch import nn
 from fs4cli.data.augment import Photometry
 from fs4cli.data.batches import Batch, BatchSource
 from fs4cli.data.label_maps import LabelMaps, LabelMapWriter
+from fs4cli.model.model_file import ModelCard, build_segmenter
 from fs4cli.model.network import DenseNetwork
-from fs4cli.model.segmenter import Embedded, ModelCard, Segmenter, build_segmenter
+from fs4cli.model.segmenter import Embedded, Segmenter
 from fs4cli.training.segmentation import GuidanceLevel, Segmentation, SegmentationOptions
 
 STILL = Photometry(brightness=0.0, contrast=0.0, saturation=0.0, tint=0.0, blur=0.0, noise=0.0, grey=0.0)

@@ -15,7 +15,8 @@ from pathlib import Path
 from fs4cli.config import Settings
 from fs4cli.data.masks import make_palette
 from fs4cli.files import hash_file
-from fs4cli.model.segmenter import ModelCard, Segmenter, save_model
+from fs4cli.model.model_file import ModelCard, save_model
+from fs4cli.model.segmenter import Segmenter
 from fs4cli.planning.facts import look_larger
 from fs4cli.planning.stage import close_stage, open_stage, whole
 from fs4cli.progress import Progress
