@@ -140,16 +140,27 @@ def settle_runs(
     if not vote:
         return Settled(runs[best], agreement, is_inside, votes=0)
     runs = runs + _find_all(find, (insides if is_inside else parts)[RUNS:], seed + RUNS)
-    return Settled(_let_vote(runs, rows, classes), agreement, is_inside, votes=len(runs))
+    return Settled(_let_vote(runs, rows, evidence.shape[1], classes), agreement, is_inside, votes=len(runs))
 
 
-def _let_vote(runs: Sequence[Run], rows: Float32[np.ndarray, "n d"], classes: int) -> Run:
-    """The clusters that most runs see, as one mixture in all that any of them may know."""
+def _let_vote(runs: Sequence[Run], rows: Float32[np.ndarray, "n d"], plain: int, classes: int) -> Run:
+    """The clusters that most runs see, as one mixture in what any of them knows, and in all learned features.
+
+    Plain cues that no run believed, as texture where the place leads, would bring clusters of their own.
+
+    Args:
+        runs: The voters.
+        rows: All that a grouping may know.
+        plain: How many of the axes are of plain cues; they come first.
+        classes: How many clusters there are.
+    """
     reference, _ = _choose_typical([run.ids for run in runs], classes)
     votes = count_votes([run.ids for run in runs], classes, reference=reference)
     chosen = Counter(run.grouping.name for run in runs)
     name = ", ".join(f"{name} ({count} of {len(runs)} groupings)" for name, count in chosen.most_common())
-    grouping = Grouping(name, tuple(range(rows.shape[1])), make_soft_mixture(rows, votes))
+    believed = {axis for run in runs for axis in run.grouping.axes}
+    axes = tuple(sorted(believed.union(range(plain, rows.shape[1]))))
+    grouping = Grouping(name, axes, make_soft_mixture(np.ascontiguousarray(rows[:, axes]), votes))
     return Run(grouping, runs[reference].gains, grouping.logits(rows).argmax(1))
 
 
