@@ -50,12 +50,20 @@ def main() -> int:
         # a bench that had no time for the set's own budget shows what comes nearest
         budget = min(budgets, key=lambda one: abs(one - data.budget), default=round(data.budget))
         draw_methods(options.out / f"{name}.svg", [one for one in own if one.budget in (0, budget)], results)
-        finished = [one for one in own if one.method == "fs4" and one.budget == budget]
-        if finished:
-            first = min(finished, key=lambda one: one.seed)
-            masks = options.bench / "runs" / Cell(name, "fs4", first.seed, first.budget).place / "masks"
-            draw_sheet(options.out / name, data, masks, first, is_shown=name not in REAL or options.with_images)
+        # a bench that goes on from another one's figures has no masks of those
+        shown = [
+            one for one in own if one.method == "fs4" and one.budget == budget and _find_masks(options, one).is_dir()
+        ]
+        if shown:
+            first = min(shown, key=lambda one: one.seed)
+            is_shown = name not in REAL or options.with_images
+            draw_sheet(options.out / name, data, _find_masks(options, first), first, is_shown=is_shown)
     return 0
+
+
+def _find_masks(options: argparse.Namespace, result: Result) -> Path:
+    """Where the bench keeps the masks of one of its results."""
+    return options.bench / "runs" / Cell(result.set, result.method, result.seed, result.budget).place / "masks"
 
 
 def draw_methods(path: Path, own: Sequence[Result], results: Sequence[Result]) -> None:

@@ -62,14 +62,18 @@ def test_runs_that_agree_little_are_outvoted_by_more_runs(random):
     assert settled.run.grouping.name == "all (10 of 10 groupings)"
 
 
-def test_clusters_voted_for_may_know_what_no_single_grouping_did(random):
+@pytest.mark.parametrize(("plain", "known"), [(2, (0, 1, 2)), (3, (0, 1))])
+def test_clusters_voted_for_know_all_learned_features_but_no_plain_cue_that_no_voter_believed(random, plain, known):
     rows, truth = show_two_heaps(random)
     wider = np.concatenate([rows, random.normal(0, 1, (200, 1)).astype(np.float32)], axis=1)
     odd = random.permutation(truth)
+    # every run is of the first two axes; the third is a learned feature, or a plain cue
     find = find_as([odd, odd, odd, truth, truth] + [truth] * 5, rows)
-    settled = settle_runs(find, wider, rows, [np.arange(200)] * VOTERS, np.zeros(200, bool), 2, seed=0)
+    parts, inside = [np.arange(200)] * VOTERS, np.zeros(200, bool)
+    settled = settle_runs(find, wider, wider[:, :plain], parts, inside, 2, seed=0)
 
-    assert settled.run.grouping.axes == (0, 1, 2)
+    assert settled.votes == VOTERS
+    assert settled.run.grouping.axes == known
 
 
 def test_without_a_vote_five_runs_say_how_well_they_agree(random):
