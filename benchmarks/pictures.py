@@ -50,20 +50,23 @@ def main() -> int:
         # a bench that had no time for the set's own budget shows what comes nearest
         budget = min(budgets, key=lambda one: abs(one - data.budget), default=round(data.budget))
         draw_methods(options.out / f"{name}.svg", [one for one in own if one.budget in (0, budget)], results)
-        # a bench that goes on from another one's figures has no masks of those
-        shown = [
-            one for one in own if one.method == "fs4" and one.budget == budget and _find_masks(options, one).is_dir()
-        ]
-        if shown:
-            first = min(shown, key=lambda one: one.seed)
-            is_shown = name not in REAL or options.with_images
-            draw_sheet(options.out / name, data, _find_masks(options, first), first, is_shown=is_shown)
+        first = choose_shown([one for one in own if one.method == "fs4" and one.budget == budget], options.bench)
+        if first is None:
+            print(f"no sheet of {name}: the bench has no masks of fs4 in {budget} s")
+            continue
+        is_shown = name not in REAL or options.with_images
+        draw_sheet(options.out / name, data, find_masks(first, options.bench), first, is_shown=is_shown)
     return 0
 
 
-def _find_masks(options: argparse.Namespace, result: Result) -> Path:
-    """Where the bench keeps the masks of one of its results."""
-    return options.bench / "runs" / Cell(result.set, result.method, result.seed, result.budget).place / "masks"
+def choose_shown(results: Sequence[Result], bench: Path) -> Result | None:
+    """The lowest seed whose masks are there: a bench that goes on from another one's figures has no masks of those."""
+    return min((one for one in results if find_masks(one, bench).is_dir()), key=lambda one: one.seed, default=None)
+
+
+def find_masks(result: Result, bench: Path) -> Path:
+    """The folder of a result's masks, whether it is there or not."""
+    return bench / "runs" / Cell(result.set, result.method, result.seed, result.budget).place / "masks"
 
 
 def draw_methods(path: Path, own: Sequence[Result], results: Sequence[Result]) -> None:

@@ -3,7 +3,7 @@
 In: the axes of `fs4cli.model.axes` for all pixels of some images. Out: which of them count, and which parts of those
 clusters may be made from.
 
-Ours: every constant was chosen by measurement over eight sets of images, docs/grouping.md.
+Ours: every constant was chosen by measurement over eight sets of images, docs/grouping-measured.md.
 """
 
 from collections.abc import Sequence

@@ -5,7 +5,7 @@ is believed before one from much: where colour alone explains what colour, textu
 sky, texture would only blur it; where it does not, as in grey tissue, colour is not chosen. Learned features may then
 join, but never judge: only if the groups they help to make explain the plain evidence better than it explained itself.
 
-Ours: docs/grouping.md says how the rule was found and how it did on images that it was not found on.
+Ours: docs/grouping-measured.md says how the rule was found and how it did on images that it was not found on.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 In: the axes of `fs4cli.model.axes` for some pixels of some images. Out: those that count, as they are or relative.
 
-Ours: the measurements behind it, and those behind what it leaves alone, are in docs/grouping.md.
+Ours: the measurements behind it, and those behind what it leaves alone, are in docs/grouping-measured.md.
 """
 
 from collections.abc import Mapping, Sequence

@@ -4,7 +4,8 @@ In: vectors, and first guesses at their clusters. Out: the shares, means and com
 vectors are likeliest. What varies inside every cluster alike (shading, noise) comes to count for little, what tells
 clusters apart for much: k-means in the space that discriminant analysis would choose, had it been given the clusters.
 
-Ours: the abstract says "pixel clustering and assignments" and no more; compared with k-means in docs/grouping.md.
+Ours: the abstract says "pixel clustering and assignments" and no more; compared with k-means in
+docs/grouping-measured.md.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,7 @@
 In: cues of whole images at stride 4. Out: `AXES` numbers a pixel, the same for every folder of images and on any
 device. What clusters are found in, and what the rule that a model keeps of them (`fs4cli.model.prior`) is linear in.
 
-Ours: every constant was chosen by measurement over eight sets of images, docs/grouping.md.
+Ours: every constant was chosen by measurement over eight sets of images, docs/grouping-measured.md.
 """
 
 import torch

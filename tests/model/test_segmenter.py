@@ -12,13 +12,7 @@ from fs4cli.model.model_file import ModelCard, build_segmenter, load_model, save
 from fs4cli.model.segmenter import Segmenter, locate_whole
 
 CPU = torch.device("cpu")
-CARD = ModelCard(
-    backbone="resnet10t",
-    channels=8,
-    classes=("sky", "sea", "Strand é"),
-    palette=((0, 0, 0), (10, 20, 30), (255, 255, 255)),
-    short_side=64,
-)
+CARD = ModelCard("resnet10t", 8, ("a", "b", "c"), ((0, 0, 0),) * 3, short_side=64)
 
 
 def _segmenter(seed: int = 0, card: ModelCard = CARD) -> Segmenter:
