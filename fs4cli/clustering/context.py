@@ -65,7 +65,7 @@ def settle_in_context(clusters: PixelClusters, images: Iterable[PixelMaps], grid
         ids,
         found.axes,
         is_relative=found.is_relative,
-        agreement=found.summary["agreement"],
+        power=found.rule.power,
     )
     guidance = PyramidGuidance(len(shares), grids)
     guidance.shares.copy_(shares)

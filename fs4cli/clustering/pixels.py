@@ -30,7 +30,7 @@ from fs4cli.clustering.grouping import Grouping, choose_grouping, join_features
 from fs4cli.clustering.light import is_light_uneven, take_axes
 from fs4cli.clustering.mixture import NOISE
 from fs4cli.clustering.repeats import SHARE, Run, draw_parts, settle_runs
-from fs4cli.clustering.rule import LinearRule, find_rule
+from fs4cli.clustering.rule import LinearRule, find_power, find_rule
 from fs4cli.model.guidance import PyramidGuidance
 
 VECTORS = 12_000
@@ -162,9 +162,10 @@ def fit_pixel_clusters(
 
     settled = settle_runs(find, rows, sample, parts, inside, classes, seed=seed, vote=vote)
     grouping, ids = settled.run.grouping, settled.run.ids
+    power = find_power(settled.agreement, place)
     return PixelClusters(
         grouping,
-        find_rule(grouping, sample, ids, axes, is_relative=is_relative, agreement=settled.agreement),
+        find_rule(grouping, sample, ids, axes, is_relative=is_relative, power=power),
         axes,
         is_relative,
         feature_axes if max(grouping.axes) >= sample.shape[1] else None,
@@ -180,6 +181,7 @@ def fit_pixel_clusters(
             "votes": settled.votes,
             "gains": {name: round(gain, 4) for name, gain in settled.run.gains.items()},
             "agreement": round(settled.agreement, 3),
+            "rule_power": power,
             "shares": [round(share / len(ids), 4) for share in np.bincount(ids, minlength=classes).tolist()],
             "explained": _explain(sample, ids),
         },

@@ -1,7 +1,6 @@
 """Clusters as a linear rule on plain cues, which a finished model keeps beside what it has learned.
 
-In: clusters of pixels, and how well the runs agree that they are from. Out: weights and offsets for
-`fs4cli.model.prior`.
+In: clusters of pixels, and how far they are to be believed. Out: weights and offsets for `fs4cli.model.prior`.
 
 Ours: docs/method.md section 3.
 """
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
+from fs4cli.clustering.evidence import PLACE_LEADS
 from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.mixture import TiedMixture, make_mixture
 from fs4cli.clustering.repeats import UNSURE
@@ -20,6 +20,19 @@ DOUBTED = 0.25
 """Power of a rule on which its own runs agree little: what the network has learned from it counts for more."""
 
 
+def find_power(agreement: float, place: float) -> float:
+    """The power that a rule is to have in the finished model, in (0, 1].
+
+    Where the place leads, the rule is colour in its place, and runs that agree little draw the same borders elsewhere;
+    texture, which mistakes the borders of things for things, is no part of it.
+
+    Args:
+        agreement: Of the runs that the clusters are from, as `fs4cli.clustering.repeats` finds it.
+        place: What the place foretells, from `fs4cli.clustering.evidence.measure_place`.
+    """
+    return DOUBTED if agreement < UNSURE and place <= PLACE_LEADS else 1.0
+
+
 @dataclass(frozen=True)
 class LinearRule:
     """Clusters as a linear rule on plain cues: what a finished model keeps of them.
@@ -27,10 +40,12 @@ class LinearRule:
     Args:
         weights: Of each of `fs4cli.model.axes`.
         offsets: Of each cluster.
+        power: That both were multiplied with, from `find_power`.
     """
 
     weights: Float[np.ndarray, "k a"]
     offsets: Float[np.ndarray, " k"]
+    power: float
 
 
 def find_rule(
@@ -40,7 +55,7 @@ def find_rule(
     axes: tuple[int, ...],
     *,
     is_relative: bool,
-    agreement: float,
+    power: float,
 ) -> LinearRule:
     """A tied mixture is linear in its axes; of one that knows learned features, the nearest that knows none.
 
@@ -50,7 +65,7 @@ def find_rule(
         ids: The cluster of each.
         axes: Which of `fs4cli.model.axes` count.
         is_relative: Colour counts less the mean of its image.
-        agreement: Of the runs that the clusters are from, as `fs4cli.clustering.repeats` finds it.
+        power: From `find_power`.
     """
     plain = [axis for axis in grouping.axes if axis < len(axes)]
     mixture: TiedMixture = grouping.mixture
@@ -60,5 +75,4 @@ def find_rule(
     weights[:, [axes[axis] for axis in plain]] = mixture.means @ mixture.whitening
     if is_relative:
         weights[:, LIGHT] = -weights[:, SOFT_COLOUR].reshape(len(weights), -1, len(COLOUR)).sum(1)
-    power = DOUBTED if agreement < UNSURE else 1.0
-    return LinearRule(power * weights, power * (mixture.log_shares - 0.5 * (mixture.means**2).sum(1)))
+    return LinearRule(power * weights, power * (mixture.log_shares - 0.5 * (mixture.means**2).sum(1)), power)

@@ -29,6 +29,9 @@ from fs4cli.training.pixel_loss import compare_views, compare_with_labels, weigh
 from fs4cli.training.pretext import update_average
 from fs4cli.training.pyramid_loss import compare_cells, compare_shares
 
+VIEW_LIGHT = Photometry(brightness=0.2, contrast=0.2, saturation=0.2, tint=0.03, blur=0.2, noise=0.02, grey=0.0)
+"""How strongly views differ in light and colour, where the classes bear it (`fs4cli.training.view_light`)."""
+
 
 @dataclass(frozen=True)
 class SegmentationOptions:
@@ -56,9 +59,7 @@ class SegmentationOptions:
     top_down: float = 0.5
     context: float = 0.2
     momentum: float = 0.99
-    photometry: Photometry = Photometry(
-        brightness=0.2, contrast=0.2, saturation=0.2, tint=0.03, blur=0.2, noise=0.02, grey=0.0
-    )
+    photometry: Photometry = VIEW_LIGHT
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def _know(maps: list[PixelMaps], truths: list[np.ndarray], *, is_plain: bool = F
     rows = np.concatenate([one.axes.reshape(-1, AXES)[:, AXIS] for one in maps])
     ids = np.concatenate([truth.ravel() for truth in truths])
     grouping = Grouping("one axis", AXIS, make_mixture(rows, ids, 2), is_plain=is_plain)
-    rule = find_rule(grouping, rows, ids, AXIS, is_relative=False, agreement=1.0)
+    rule = find_rule(grouping, rows, ids, AXIS, is_relative=False, power=1.0)
     return PixelClusters(grouping, rule, AXIS, summary={"agreement": 1.0, "chosen": "one axis"})
 
 

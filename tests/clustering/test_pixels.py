@@ -200,6 +200,7 @@ def test_a_rule_on_which_its_groupings_agree_little_has_a_quarter_of_its_power(r
     maps = draw_halves(random, count=10)
     trusted = fit_pixel_clusters(maps, 2, number=10, seed=0)
     monkeypatch.setattr("fs4cli.clustering.rule.UNSURE", 1.1)
+    monkeypatch.setattr("fs4cli.clustering.rule.PLACE_LEADS", 1.1)  # the place tells the halves apart
     doubted = fit_pixel_clusters(maps, 2, number=10, seed=0)
 
     np.testing.assert_allclose(doubted.rule.weights, trusted.rule.weights / 4)
