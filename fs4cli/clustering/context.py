@@ -35,7 +35,7 @@ _PIXELS = 2_000
 
 
 def settle_in_context(clusters: PixelClusters, images: Iterable[PixelMaps], grids: Sequence[int]) -> PixelClusters:
-    """The clusters, guided and fitted to that if places tell enough; as they are if not.
+    """The clusters, guided and fitted to that if places tell enough; if not, as they are, with a rule of all its power.
 
     Args:
         clusters: That know a pixel alone.
@@ -57,7 +57,9 @@ def settle_in_context(clusters: PixelClusters, images: Iterable[PixelMaps], grid
     doubt, left = (float(np.mean([_measure_doubt(one) for one in kind])) for kind in (alone, guided))
     told = {"doubt_alone": round(doubt, 4), "doubt_guided": round(left, 4)}
     if doubt < LEAST_DOUBT or left > DOUBT_LEFT * doubt:
-        return replace(clusters, summary={**clusters.summary, **told, "guided_by": []})
+        # what surrounds a pixel says little of it, and that is what the network has seen more of than the rule
+        told |= {"guided_by": [], "rule_power": 1.0}
+        return replace(clusters, rule=clusters.rule.trust(), summary={**clusters.summary, **told})
     ids = np.concatenate([_list_rows(one)[ids].argmax(1) for one, ids in zip(guided, chosen, strict=True)])
     rule = find_rule(
         found.grouping,

@@ -47,6 +47,10 @@ class LinearRule:
     offsets: Float[np.ndarray, " k"]
     power: float
 
+    def trust(self) -> "LinearRule":
+        """The same rule with all of its power."""
+        return LinearRule(self.weights / self.power, self.offsets / self.power, 1.0)
+
 
 def find_rule(
     grouping: Grouping,

@@ -23,19 +23,16 @@ from torch import Tensor, nn
 from fs4cli.clustering.context import settle_in_context
 from fs4cli.clustering.learned import FeatureClusters, fit_feature_clusters
 from fs4cli.clustering.pixels import PixelClusters, PixelMaps, fit_pixel_clusters
-from fs4cli.data.augment import Photometry
 from fs4cli.data.cache import ImageCache
 from fs4cli.errors import Interrupted, ProjectError
 from fs4cli.files import explain_os_errors, read_json, write_bytes, write_json
 from fs4cli.model.device import Precision
 from fs4cli.model.extraction import DenseMaps, extract_maps
-from fs4cli.model.prior import PixelPrior
 from fs4cli.model.segmenter import Segmenter
 from fs4cli.progress import Progress, Task
 from fs4cli.training.assignment import Assignment, read_assignment, refine_assignment, write_assignment
 from fs4cli.training.guiding import settle_guidance
 from fs4cli.training.second_look import SecondLook, look_again
-from fs4cli.training.view_light import LOOKED_AT, measure_light_kept
 
 SAMPLE = 150
 """Images that the pixel clusters are found on, at most: memory and time do not grow with the folder."""
@@ -63,7 +60,6 @@ class Assigner:
         grouping: What the first round knows of a pixel: all, features or cues.
         refine: Sharpen assignments along edges.
         short_side: At which the images are looked at, in pixels.
-        photometry: How strongly light and colour are to differ between views, if classes bear it.
         seed: Of the sample and the clustering.
         device: Where to work.
         precision: Of the network's work.
@@ -78,7 +74,6 @@ class Assigner:
     grouping: str
     refine: bool
     short_side: int
-    photometry: Photometry
     seed: int
     device: torch.device
     precision: Precision
@@ -106,11 +101,6 @@ class Assigner:
         """
         rule = read_json(self._place(1) / _GROUPING).get("rule")
         return None if rule is None else {name: torch.tensor(rule[name]) for name in ("weights", "offsets")}
-
-    @property
-    def light_kept(self) -> float:
-        """The share of pixels that stay in their class in changed light; 1 if nobody asked, as in an older fs4."""
-        return float(read_json(self._place(1) / _GROUPING).get("light_kept", 1.0))
 
     @property
     def grids(self) -> tuple[int, ...]:
@@ -165,11 +155,10 @@ class Assigner:
         """Round 1: pixel clusters of pretrained features and cues."""
         extract = partial(extract_maps, network.to(self.device), self.cache, **self._looks())
         clusters = self._find_clusters(extract)
-        more: dict[str, Any] = {"rule": None}
+        rule = None
         if isinstance(clusters, PixelClusters):
-            more["rule"] = {"weights": clusters.rule.weights.tolist(), "offsets": clusters.rule.offsets.tolist()}
-            more["light_kept"] = round(self._measure_light_kept(clusters), 3)
-        write_json(self._place(1) / _GROUPING, {**clusters.summary, **more})
+            rule = {"weights": clusters.rule.weights.tolist(), "offsets": clusters.rule.offsets.tolist()}
+        write_json(self._place(1) / _GROUPING, {**clusters.summary, "rule": rule})
         told = clusters.summary["chosen"]
         if clusters.summary.get("relative_colour"):
             told += ", colours less the mean of their image"
@@ -202,21 +191,6 @@ class Assigner:
         clusters = fit_pixel_clusters(show(sample), self.classes, **options)
         spread = sample[np.linspace(0, len(sample) - 1, min(len(sample), CONTEXT)).astype(int)]
         return settle_in_context(clusters, show(spread), [grid for grid, _ in self.pyramid] if self.is_guided else [])
-
-    def _measure_light_kept(self, clusters: PixelClusters) -> float:
-        prior = PixelPrior(self.classes)
-        prior.weights.copy_(torch.from_numpy(clusters.rule.weights))
-        prior.offsets.copy_(torch.from_numpy(clusters.rule.offsets))
-        positions = np.linspace(0, len(self.cache) - 1, min(len(self.cache), LOOKED_AT)).astype(int).tolist()
-        return measure_light_kept(
-            prior,
-            clusters.guidance,
-            self.cache,
-            positions,
-            short_side=self.short_side,
-            photometry=self.photometry,
-            seed=self.seed,
-        )
 
     def _write(
         self, number: int, assign: Callable[[Task], Iterator[Float32[np.ndarray, "h w k"]]], **more: Any

@@ -29,9 +29,6 @@ from fs4cli.training.pixel_loss import compare_views, compare_with_labels, weigh
 from fs4cli.training.pretext import update_average
 from fs4cli.training.pyramid_loss import compare_cells, compare_shares
 
-VIEW_LIGHT = Photometry(brightness=0.2, contrast=0.2, saturation=0.2, tint=0.03, blur=0.2, noise=0.02, grey=0.0)
-"""How strongly views differ in light and colour, where the classes bear it (`fs4cli.training.view_light`)."""
-
 
 @dataclass(frozen=True)
 class SegmentationOptions:
@@ -47,7 +44,8 @@ class SegmentationOptions:
         top_down: Weight of its link to the pixels, relative to `guidance`.
         context: Weight of CAE's own terms.
         momentum: Share of the old average model that is kept at each step.
-        photometry: How strongly light and colour differ between views.
+        photometry: How strongly views differ from the image as it is. Not in light and colour: the classes were found
+            in the image's own, and where they hang on it, other light teaches contradictions (docs/method.md).
     """
 
     window: int
@@ -59,7 +57,9 @@ class SegmentationOptions:
     top_down: float = 0.5
     context: float = 0.2
     momentum: float = 0.99
-    photometry: Photometry = VIEW_LIGHT
+    photometry: Photometry = Photometry(
+        brightness=0.0, contrast=0.0, saturation=0.0, tint=0.0, blur=0.2, noise=0.02, grey=0.0
+    )
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,14 @@ def _draw(random: np.random.Generator, share: float, size: tuple[int, int] = (24
     return PixelMaps(np.zeros((*size, 0), np.float32), axes), truth
 
 
-def _know(maps: list[PixelMaps], truths: list[np.ndarray], *, is_plain: bool = False) -> PixelClusters:
+def _know(
+    maps: list[PixelMaps], truths: list[np.ndarray], *, is_plain: bool = False, power: float = 1.0
+) -> PixelClusters:
     """Clusters that know the classes of single pixels as well as one can."""
     rows = np.concatenate([one.axes.reshape(-1, AXES)[:, AXIS] for one in maps])
     ids = np.concatenate([truth.ravel() for truth in truths])
     grouping = Grouping("one axis", AXIS, make_mixture(rows, ids, 2), is_plain=is_plain)
-    rule = find_rule(grouping, rows, ids, AXIS, is_relative=False, power=1.0)
+    rule = find_rule(grouping, rows, ids, AXIS, is_relative=False, power=power)
     return PixelClusters(grouping, rule, AXIS, summary={"agreement": 1.0, "chosen": "one axis"})
 
 
@@ -68,7 +70,18 @@ def test_where_every_patch_holds_the_same_clusters_stay_as_they_are(alike):
     assert after.summary["guided_by"] == []
     assert after.summary["doubt_guided"] > 0.72 * after.summary["doubt_alone"]
     assert after.guidance is None
-    assert after.grouping is alone.grouping and after.rule is alone.rule
+    assert after.grouping is alone.grouping
+    np.testing.assert_array_equal(after.rule.weights, alone.rule.weights)
+
+
+@pytest.mark.parametrize(("kind", "power"), [("unlike", 0.25), ("alike", 1.0)])
+def test_a_doubted_rule_stays_doubted_only_where_places_tell(kind, power, request):
+    maps, truths = request.getfixturevalue(kind)
+    trusted = settle_in_context(_know(maps, truths), maps, (1, 2))
+    doubted = settle_in_context(_know(maps, truths, power=0.25), maps, (1, 2))
+    assert doubted.rule.power == power
+    np.testing.assert_allclose(doubted.rule.weights, power * trusted.rule.weights)
+    np.testing.assert_allclose(doubted.rule.offsets, power * trusted.rule.offsets)
 
 
 def test_clusters_are_fitted_to_what_guidance_found(unlike):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fs4cli.data.augment import Photometry
+from fs4cli.data.augment import Photometry, change_light
 from fs4cli.data.batches import Batch, BatchSource
 from fs4cli.data.label_maps import LabelMaps, LabelMapWriter
 from fs4cli.model.model_file import ModelCard, build_segmenter
@@ -195,3 +195,10 @@ def test_the_average_learns_the_bands(tmp_path):
     pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
     found = objective.average.probabilities(pixels).argmax(1).numpy()
     assert (found == np.stack(masks)).mean() > 0.9
+
+
+def test_views_keep_the_light_and_colour_in_which_the_classes_were_found(random):
+    images = torch.from_numpy(random.random((4, 3, 16, 16), dtype=np.float32))
+    light = replace(OPTIONS.photometry, blur=0.0, noise=0.0)
+    seen = change_light(images, light, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(seen, images)

@@ -18,8 +18,7 @@ from fs4cli.stages.train.workshop import Trained, Workshop
 from fs4cli.training.assigning import Assigner
 from fs4cli.training.round_fit import add_up
 from fs4cli.training.rounds import Rounds
-from fs4cli.training.segmentation import VIEW_LIGHT, Segmentation, SegmentationOptions
-from fs4cli.training.view_light import choose_photometry
+from fs4cli.training.segmentation import Segmentation, SegmentationOptions
 
 
 def train_fs4(opened: OpenedStage, shop: Workshop, budget: str | None) -> tuple[OpenedStage, Trained]:
@@ -64,7 +63,6 @@ def _open_assigner(shop: Workshop) -> Assigner:
         grouping=chosen.train.grouping,
         refine=chosen.train.refine,
         short_side=shop.short_side,
-        photometry=VIEW_LIGHT,
         seed=chosen.seed,
         device=shop.device,
         precision=shop.precision,
@@ -83,12 +81,7 @@ def _build_objective(shop: Workshop, assigner: Assigner) -> Segmentation:
             segmenter.prior.load_state_dict(rule)
         return Segmentation(
             segmenter,
-            SegmentationOptions(
-                window=window,
-                crop=crop,
-                scale=choose_scale(window, crop),
-                photometry=choose_photometry(VIEW_LIGHT, assigner.light_kept),
-            ),
+            SegmentationOptions(window=window, crop=crop, scale=choose_scale(window, crop)),
             channels=chosen.model.channels,
             pyramid_labels=tuple(labels.shape[2] for _, labels in shop.pyramid) if chosen.train.pyramid else (),
         ).to(shop.device)
