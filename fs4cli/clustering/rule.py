@@ -21,10 +21,10 @@ DOUBTED = 0.25
 
 
 def find_power(agreement: float, place: float) -> float:
-    """The power that a rule is to have in the finished model, in (0, 1].
+    """The power that a rule is to have in the finished model, in (0, 1]; `fs4cli.clustering.context` may give all back.
 
-    Where the place leads, the rule is colour in its place, and runs that agree little draw the same borders elsewhere;
-    texture, which mistakes the borders of things for things, is no part of it.
+    Where the place leads, the rule is colour in its place; texture, which takes the borders of things for things, is no
+    part of it.
 
     Args:
         agreement: Of the runs that the clusters are from, as `fs4cli.clustering.repeats` finds it.

@@ -1,6 +1,7 @@
 """A project and a folder of photographs for the tests of stages."""
 
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,13 @@ def project(tmp_path: Path) -> Project:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     return draw_photos(tmp_path / "photos")
+
+
+@pytest.fixture
+def odd_names(tmp_path: Path, real_data: Path) -> Path:
+    """A folder of one picture under seven names that are hard to handle."""
+    with tarfile.open(real_data / "hostile" / "odd_names.tar.gz", errors="surrogateescape") as archive:
+        # Python 3.11 before 3.11.4 knows no filters
+        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+        archive.extractall(tmp_path)
+    return tmp_path / "odd_names"

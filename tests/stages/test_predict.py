@@ -5,7 +5,6 @@ import errno
 import hashlib
 import json
 import os
-import tarfile
 import time
 from pathlib import Path
 
@@ -447,14 +446,10 @@ def test_only_a_few_images_are_in_memory_at_a_time(tmp_path, model, monkeypatch)
 
 
 @pytest.mark.real_data
-def test_odd_names_get_legal_masks_and_are_found_again(tmp_path, model, real_data):
-    with tarfile.open(real_data / "hostile" / "odd_names.tar.gz", errors="surrogateescape") as archive:
-        # Python 3.11 before 3.11.4 knows no filters
-        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
-        archive.extractall(tmp_path)
+def test_odd_names_get_legal_masks_and_are_found_again(tmp_path, model, odd_names):
     out = tmp_path / "out"
-    result = predict(tmp_path / "odd_names", out=out, model=model)
-    again = predict(tmp_path / "odd_names", out=out, model=model)
+    result = predict(odd_names, out=out, model=model)
+    again = predict(odd_names, out=out, model=model)
 
     assert (len(result.written), result.failed) == (7, [])
     assert (len(again.written), len(again.skipped)) == (0, 7)
