@@ -9,6 +9,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+_UNUSED = 1e-4
+"""Share of all pixels below which a class is as good as empty."""
+
 
 @dataclass(frozen=True)
 class Health:
@@ -117,3 +120,18 @@ def find_collapse(before: Health, after: Health) -> Collapse | None:
         words = f"clusters are shattering: {before.borders:.0f} borders per thousand pixels became {after.borders:.0f}"
         return Collapse("shattering", words)
     return None
+
+
+def explain_unused(shares: Float[np.ndarray, " k"]) -> str | None:
+    """In words, how many classes hold no pixels to speak of; None if all hold some.
+
+    Args:
+        shares: Of all pixels in each class.
+    """
+    unused = int((shares < _UNUSED).sum())
+    if not unused:
+        return None
+    verb = "holds" if unused == 1 else "hold"
+    return (
+        f"{unused} of {len(shares)} classes {verb} no pixels: the images may have fewer; ask for fewer with `--classes`"
+    )

@@ -156,12 +156,20 @@ def _let_vote(runs: Sequence[Run], rows: Float32[np.ndarray, "n d"], plain: int,
     """
     reference, _ = _choose_typical([run.ids for run in runs], classes)
     votes = count_votes([run.ids for run in runs], classes, reference=reference)
-    chosen = Counter(run.grouping.name for run in runs)
-    name = ", ".join(f"{name} ({count} of {len(runs)} groupings)" for name, count in chosen.most_common())
+    name = _name_voters([run.grouping.name for run in runs])
     believed = {axis for run in runs for axis in run.grouping.axes}
     axes = tuple(sorted(believed.union(range(plain, rows.shape[1]))))
     grouping = Grouping(name, axes, make_soft_mixture(np.ascontiguousarray(rows[:, axes]), votes))
     return Run(grouping, runs[reference].gains, grouping.logits(rows).argmax(1))
+
+
+def _name_voters(names: Sequence[str]) -> str:
+    """What the voters chose, the most frequent first; one line has room for three."""
+    shown = Counter(names).most_common(3)
+    words = [f"{name} ({count} of {len(names)} groupings)" for name, count in shown]
+    if others := len(names) - sum(count for _, count in shown):
+        words.append(f"others ({others} of {len(names)})")
+    return ", ".join(words)
 
 
 def _find_all(find: Find, parts: Sequence[Int64[np.ndarray, " _"]], seed: int) -> list[Run]:

@@ -40,6 +40,9 @@ from fs4cli.progress import Progress
 from fs4cli.project.project import STAGES, Project
 from fs4cli.project.record import Record, finish_record, read_record, start_record, write_record
 
+FEW = 20
+"""Fewer images are warned of."""
+
 
 @dataclass(frozen=True)
 class IngestResult:
@@ -209,6 +212,9 @@ def _tell(result: IngestResult, entries: list[ImageEntry], progress: Progress) -
     )
     if conversions := count_conversions(entries):
         progress.say(f"ingest: converted {join_counts(conversions)}")
+    if result.images < FEW:
+        found = "1 image" if result.images == 1 else f"{result.images:,} images"
+        progress.warn(f"only {found} to learn from: classes may not fit others; with some hundreds they do better")
     if result.bad:
         progress.warn(f"{result.bad:,} files are left out ({join_counts(result.reasons)}): see `{result.quarantine}`")
 

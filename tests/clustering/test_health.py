@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fs4cli.clustering.health import Health, count_edges, find_collapse, measure_health
+from fs4cli.clustering.health import Health, count_edges, explain_unused, find_collapse, measure_health
 
 
 def _measure(counts: list[list[float]], edges: int = 0) -> Health:
@@ -80,3 +80,9 @@ def test_other_changes_are_training(after):
 
 def test_a_background_that_always_was_there_is_no_collapse():
     assert find_collapse(_health(1.2), _health(1.1)) is None
+
+
+def test_classes_without_pixels_are_counted_in_words():
+    assert explain_unused(np.array([0.5, 0.49, 0.01])) is None
+    assert explain_unused(np.array([0.5, 0.5, 0.0])).startswith("1 of 3 classes holds no pixels")
+    assert explain_unused(np.array([1.0, 0.0, 0.0])).startswith("2 of 3 classes hold no pixels")

@@ -1,3 +1,5 @@
+from itertools import repeat
+
 import numpy as np
 import pytest
 
@@ -12,13 +14,13 @@ def show_two_heaps(random):
     return (random.normal(0, 1, (200, 2)) + 10 * truth[:, None]).astype(np.float32), truth
 
 
-def find_as(divisions, rows):
-    """A finder that divides all rows as the next of the divisions says."""
-    left = iter(divisions)
+def find_as(divisions, rows, names=None):
+    """A finder that divides all rows as the next of the divisions says, by cues of the next of the names."""
+    left = iter(zip(names or repeat("all"), divisions, strict=False))
 
     def find(part, seed):
-        ids = next(left)
-        return Run(Grouping("all", (0, 1), make_mixture(rows, ids, 2)), {}, ids)
+        name, ids = next(left)
+        return Run(Grouping(name, (0, 1), make_mixture(rows, ids, 2)), {}, ids)
 
     return find
 
@@ -33,7 +35,7 @@ def same_division(found, expected):
 
 
 def settle(divisions, rows, **options):
-    find = find_as(divisions, rows)
+    find = find_as(divisions, rows, options.pop("names", None))
     inside = options.pop("inside", np.zeros(len(rows), bool))
     return settle_runs(find, rows, rows, [np.arange(len(rows))] * VOTERS, inside, 2, seed=0, **options)
 
@@ -60,6 +62,15 @@ def test_runs_that_agree_little_are_outvoted_by_more_runs(random):
     # the odd ones are alike to two of the other four, and to the truth by chance
     assert settled.agreement == pytest.approx(0.5, abs=0.03)
     assert settled.run.grouping.name == "all (10 of 10 groupings)"
+
+
+def test_three_kinds_of_voters_are_named_and_the_others_counted(random):
+    rows, truth = show_two_heaps(random)
+    divisions = [random.permutation(truth) for _ in range(VOTERS)]
+    settled = settle(divisions, rows, names=["colour"] * 4 + ["texture"] * 3 + ["place", "grain", "lines"])
+
+    said = "colour (4 of 10 groupings), texture (3 of 10 groupings), place (1 of 10 groupings), others (2 of 10)"
+    assert settled.run.grouping.name == said
 
 
 @pytest.mark.parametrize(("plain", "known"), [(2, (0, 1, 2)), (3, (0, 1))])

@@ -44,6 +44,16 @@ def test_the_record_is_done_and_tells_what_was_found(project: Project, photos: P
     assert record.settings["images"] == [str(photos)]
 
 
+@pytest.mark.parametrize(("few", "warned"), [(6, []), (7, ["only 6 images"]), (100, ["only 6 images"])])
+def test_few_images_are_warned_of(project: Project, photos: Path, monkeypatch, few, warned):
+    monkeypatch.setattr("fs4cli.stages.ingest.FEW", few)
+    progress = SilentProgress()
+
+    ingest(project, photos, progress=progress)
+
+    assert [line[:13] for line in progress.warned] == warned
+
+
 def test_small_images_are_not_enlarged(project: Project, tmp_path: Path):
     save(tmp_path / "photos" / "small.png", 1, size=(20, 18))
 

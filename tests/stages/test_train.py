@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from toy_project import CLASSES, Stopping, choose_tiny, draw_folder
 
@@ -64,6 +65,19 @@ def test_nothing_in_the_model_changes_from_run_to_run(trained, project):
     assert project.model.read_bytes() == Project(trained).model.read_bytes()
     assert str(project.root).encode() not in project.model.read_bytes()
     assert "seconds" not in json.dumps(read_card(project.model).summary)
+
+
+def test_classes_that_hold_no_pixels_are_warned_of(project):
+    # images of one colour cannot be divided
+    progress = SilentProgress()
+    folder = project.root.parent / "blank"
+    folder.mkdir()
+    for number in range(2):
+        Image.new("RGB", (96, 64 + number), (90, 90, 90)).save(folder / f"{number}.png")
+
+    train_from_images(Project(folder / "project"), choose_tiny(), images=[str(folder)], progress=progress)
+
+    assert any(line.startswith("2 of 3 classes hold no pixels") for line in progress.warned)
 
 
 def test_each_round_is_an_assignment_of_every_pixel(trained):

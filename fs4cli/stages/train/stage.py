@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from fs4cli.clustering.health import explain_unused
 from fs4cli.config import Settings
 from fs4cli.data.masks import make_palette
 from fs4cli.files import hash_file
@@ -81,6 +82,8 @@ def run_train(project: Project, settings: Settings, *, progress: Progress, fresh
         "breakdown": {part: round(seconds, 2) for part, seconds in trained.result.breakdown.items()},
     }
     close_stage(project, opened, outputs={"model": hash_file(project.model)}, summary=summary | timing)
+    if unused := explain_unused(trained.division.shares):
+        progress.warn(unused)
     return TrainResult(model=project.model, is_new=True, **_shown(summary | timing))
 
 
