@@ -103,6 +103,11 @@ class Assigner:
         return None if rule is None else {name: torch.tensor(rule[name]) for name in ("weights", "offsets")}
 
     @property
+    def is_doubted(self) -> bool:
+        """Whether what plain cues say of a pixel is doubted: the rule of the first round has not all of its power."""
+        return read_json(self._place(1) / _GROUPING).get("rule_power", 1.0) < 1
+
+    @property
     def grids(self) -> tuple[int, ...]:
         """Cells per side of the levels that guide pixels: none without PGG, or where places tell too little."""
         return tuple(read_json(self._place(1) / _GROUPING).get("guided_by", ()))

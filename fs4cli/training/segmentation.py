@@ -29,6 +29,12 @@ from fs4cli.training.pixel_loss import compare_views, compare_with_labels, weigh
 from fs4cli.training.pretext import update_average
 from fs4cli.training.pyramid_loss import compare_cells, compare_shares
 
+OWN_LIGHT = Photometry(brightness=0.0, contrast=0.0, saturation=0.0, tint=0.0, blur=0.2, noise=0.02, grey=0.0)
+"""Of views of images whose classes were found in the light they are in, and may hang on it."""
+
+OTHER_LIGHT = Photometry(brightness=0.2, contrast=0.2, saturation=0.2, tint=0.03, blur=0.2, noise=0.02, grey=0.0)
+"""Of views of images where what plain cues say is doubted: what is learned must hold in other light, too."""
+
 
 @dataclass(frozen=True)
 class SegmentationOptions:
@@ -44,8 +50,8 @@ class SegmentationOptions:
         top_down: Weight of its link to the pixels, relative to `guidance`.
         context: Weight of CAE's own terms.
         momentum: Share of the old average model that is kept at each step.
-        photometry: How strongly views differ from the image as it is. Not in light and colour: the classes were found
-            in the image's own, and where they hang on it, other light teaches contradictions (docs/method.md).
+        photometry: How strongly views differ from the image as it is: `OWN_LIGHT` or `OTHER_LIGHT`. Where the classes
+            hang on the light they were found in, other light teaches contradictions (docs/method.md).
     """
 
     window: int
@@ -57,9 +63,7 @@ class SegmentationOptions:
     top_down: float = 0.5
     context: float = 0.2
     momentum: float = 0.99
-    photometry: Photometry = Photometry(
-        brightness=0.0, contrast=0.0, saturation=0.0, tint=0.0, blur=0.2, noise=0.02, grey=0.0
-    )
+    photometry: Photometry = OWN_LIGHT
 
 
 @dataclass(frozen=True)

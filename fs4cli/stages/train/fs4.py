@@ -18,7 +18,7 @@ from fs4cli.stages.train.workshop import Trained, Workshop
 from fs4cli.training.assigning import Assigner
 from fs4cli.training.round_fit import add_up
 from fs4cli.training.rounds import Rounds
-from fs4cli.training.segmentation import Segmentation, SegmentationOptions
+from fs4cli.training.segmentation import OTHER_LIGHT, OWN_LIGHT, Segmentation, SegmentationOptions
 
 
 def train_fs4(opened: OpenedStage, shop: Workshop, budget: str | None) -> tuple[OpenedStage, Trained]:
@@ -81,7 +81,12 @@ def _build_objective(shop: Workshop, assigner: Assigner) -> Segmentation:
             segmenter.prior.load_state_dict(rule)
         return Segmentation(
             segmenter,
-            SegmentationOptions(window=window, crop=crop, scale=choose_scale(window, crop)),
+            SegmentationOptions(
+                window=window,
+                crop=crop,
+                scale=choose_scale(window, crop),
+                photometry=OTHER_LIGHT if assigner.is_doubted else OWN_LIGHT,
+            ),
             channels=chosen.model.channels,
             pyramid_labels=tuple(labels.shape[2] for _, labels in shop.pyramid) if chosen.train.pyramid else (),
         ).to(shop.device)
