@@ -21,10 +21,11 @@ from fs4cli.pipeline import train_from_images
 from fs4cli.progress import SilentProgress
 from fs4cli.project.project import Project
 from fs4cli.project.record import read_record
+from fs4cli.stages.train import fs4
 from fs4cli.stages.train.stage import TrainResult, run_train
 from fs4cli.training import assigning
 from fs4cli.training.assignment import read_assignment
-from fs4cli.training.segmentation import Segmentation
+from fs4cli.training.segmentation import OTHER_LIGHT, OWN_LIGHT, Segmentation
 
 IMAGES = 10
 
@@ -199,6 +200,28 @@ def test_a_round_that_an_older_fs4_began_ends_without_that_word(trained, project
     project.record("train").write_text(json.dumps(record))
     _train(project)
     assert read_card(project.model).prior_side == 0
+
+
+@pytest.mark.parametrize(("power", "light"), [(0.25, OTHER_LIGHT), (1.0, OWN_LIGHT), (None, OWN_LIGHT)])
+def test_views_are_in_other_light_where_the_rule_of_plain_cues_is_doubted(project, monkeypatch, power, light):
+    with pytest.raises(Interrupted):
+        _train(project, progress=Stopping("train", 2))
+    path = project.stage("train") / "round-1" / "grouping.json"
+    told = json.loads(path.read_text())
+    # None: an older fs4 began this and said nothing of it
+    path.write_text(
+        json.dumps({key: value for key, value in (told | {"rule_power": power}).items() if value is not None})
+    )
+    seen = []
+
+    class Watched(Segmentation):
+        def __init__(self, segmenter, options, **more):
+            seen.append(options.photometry)
+            super().__init__(segmenter, options, **more)
+
+    monkeypatch.setattr(fs4, "Segmentation", Watched)
+    _train(project)
+    assert seen == [light]
 
 
 def test_assignments_may_be_left_as_they_were_found(project, monkeypatch):

@@ -15,7 +15,7 @@ from fs4cli.data.label_maps import LabelMaps, LabelMapWriter
 from fs4cli.model.model_file import ModelCard, build_segmenter
 from fs4cli.model.network import DenseNetwork
 from fs4cli.model.segmenter import Embedded, Segmenter
-from fs4cli.training.segmentation import GuidanceLevel, Segmentation, SegmentationOptions
+from fs4cli.training.segmentation import OTHER_LIGHT, GuidanceLevel, Segmentation, SegmentationOptions
 
 STILL = Photometry(brightness=0.0, contrast=0.0, saturation=0.0, tint=0.0, blur=0.0, noise=0.0, grey=0.0)
 OPTIONS = SegmentationOptions(window=64, crop=32, scale=(0.6, 1.0))
@@ -197,8 +197,12 @@ def test_the_average_learns_the_bands(tmp_path):
     assert (found == np.stack(masks)).mean() > 0.9
 
 
-def test_views_keep_the_light_and_colour_in_which_the_classes_were_found(random):
+def test_views_keep_the_light_and_colour_in_which_the_classes_were_found_unless_told_otherwise(random):
     images = torch.from_numpy(random.random((4, 3, 16, 16), dtype=np.float32))
-    light = replace(OPTIONS.photometry, blur=0.0, noise=0.0)
-    seen = change_light(images, light, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(seen, images)
+    own, other = (
+        change_light(images, replace(light, blur=0.0, noise=0.0), torch.Generator().manual_seed(0))
+        for light in (OPTIONS.photometry, OTHER_LIGHT)
+    )
+    torch.testing.assert_close(own, images)
+    # up to a fifth brighter, and as much contrast and colour again
+    assert 0.02 < (other - images).abs().mean() < 0.2
