@@ -126,7 +126,7 @@ def explain_unused(shares: Float[np.ndarray, " k"]) -> str | None:
     """In words, how many classes hold no pixels to speak of; None if all hold some.
 
     Args:
-        shares: Of all pixels in each class.
+        shares: Of all pixels in each class, in [0, 1].
     """
     unused = int((shares < _UNUSED).sum())
     if not unused:

@@ -44,7 +44,7 @@ def test_the_record_is_done_and_tells_what_was_found(project: Project, photos: P
     assert record.settings["images"] == [str(photos)]
 
 
-@pytest.mark.parametrize(("few", "warned"), [(6, []), (7, ["only 6 images"]), (100, ["only 6 images"])])
+@pytest.mark.parametrize(("few", "warned"), [(6, []), (7, ["only 6 images"])])
 def test_few_images_are_warned_of(project: Project, photos: Path, monkeypatch, few, warned):
     monkeypatch.setattr("fs4cli.stages.ingest.FEW", few)
     progress = SilentProgress()
