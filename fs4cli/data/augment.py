@@ -87,12 +87,8 @@ def cut_view(
     windows: Float[Tensor, "b 3 H W"], placement: Placement, size: tuple[int, int]
 ) -> Float[Tensor, "b 3 h w"]:
     """The crops of `placement`, resampled to `size` = (height, width)."""
-    scale, shift = placement.scale.to(windows), placement.shift.to(windows)
-    zero = torch.zeros_like(scale[:, 0])
-    theta = torch.stack(
-        [torch.stack([scale[:, 0], zero, shift[:, 0]], 1), torch.stack([zero, scale[:, 1], shift[:, 1]], 1)], 1
-    )
-    grid = F.affine_grid(theta, [len(windows), 3, *size], align_corners=False)
+    # not `affine_grid`: autocast computes its matrix product, and so the places, to 8 bits
+    grid = locate_pixels(Placement(placement.scale.to(windows), placement.shift.to(windows)), size)
     return F.grid_sample(windows, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 

@@ -38,7 +38,8 @@ class PrototypeHead(nn.Module):
         self.prototypes = nn.Parameter(F.normalize(torch.randn(prototypes, embedding), dim=1))
 
     def forward(self, embedding: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        return embedding @ F.normalize(self.prototypes.float(), dim=1).T
+        with torch.autocast(embedding.device.type, enabled=False):  # a temperature will enlarge what is rounded here
+            return embedding.float() @ F.normalize(self.prototypes.float(), dim=1).T
 
 
 class CentroidHead(nn.Module):
@@ -71,5 +72,6 @@ def compare_with_centroids(
         centroids: Of any length.
         temperature: Above 0.
     """
-    directions = F.normalize(features.float(), dim=1)
-    return torch.einsum("bchw,kc->bkhw", directions, F.normalize(centroids.float(), dim=1)) / temperature
+    with torch.autocast(features.device.type, enabled=False):  # the temperature enlarges what would be rounded here
+        directions = F.normalize(features.float(), dim=1)
+        return torch.einsum("bchw,kc->bkhw", directions, F.normalize(centroids.float(), dim=1)) / temperature

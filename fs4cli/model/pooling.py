@@ -34,6 +34,7 @@ def pool_cells(
     membership = torch.zeros(*ids.shape, count, device=flat.device)
     membership.scatter_(2, ids.clamp(min=0).unsqueeze(2), weight.unsqueeze(2))
     mass = membership.sum(1)
-    sums = torch.bmm(membership.transpose(1, 2), flat.transpose(1, 2))
+    with torch.autocast(flat.device.type, enabled=False):  # sums over a whole image are beyond what fp16 holds
+        sums = torch.bmm(membership.transpose(1, 2), flat.transpose(1, 2))
     # an empty cell has mass 0: divide by 1 there, not by 0
     return sums / torch.where(mass > 0, mass, torch.ones_like(mass)).unsqueeze(2), mass

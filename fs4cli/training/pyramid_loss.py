@@ -7,6 +7,7 @@ Follows: FS^4 (arXiv 2202.11981), abstract: "supervise the learning with pyramid
 Ours: both losses, docs/method.md eq. 3b and 4.
 """
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -39,6 +40,7 @@ def compare_shares(
         labels: The cell's soft pseudo-label.
         expected: Mean shares of pixel clusters in cells of each label, rows summing to 1.
     """
-    target = (labels @ expected).clamp(min=1e-6)
+    with torch.autocast(labels.device.type, enabled=False):  # small shares count as much as large ones
+        target = (labels.float() @ expected.float()).clamp(min=1e-6)
     target = target / target.sum(1, keepdim=True)
     return (target * (target.log() - predicted.clamp(min=1e-6).log())).sum(1).mean()

@@ -67,6 +67,13 @@ def test_pixels_of_a_view_know_where_they_lie_in_the_window():
     assert places.tolist() == [[[[0.25, 0.0], [0.75, 0.0]]]]
 
 
+def test_lower_precision_of_the_network_moves_no_pixel_of_a_view():
+    window, placement = _noise(1, side=256), _place((-0.7, 0.6), (0.2, -0.3))
+    view = cut_view(window, placement, (160, 160))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(cut_view(window, placement, (160, 160)), view)
+
+
 @pytest.mark.parametrize("mirror", [False, True])
 def test_placements_lie_inside_the_window(mirror):
     placement = draw_placement(400, scale=(0.4, 1.0), generator=_generator(), mirror=mirror)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from sklearn.metrics.pairwise import cosine_similarity
 
-from fs4cli.model.heads import ProjectionHead, PrototypeHead
+from fs4cli.model.heads import ProjectionHead, PrototypeHead, compare_with_centroids
 
 
 def test_embeddings_have_unit_length():
@@ -30,3 +30,13 @@ def test_half_precision_features_give_full_precision_embeddings():
         embedding = head(torch.randn(3, 6))
     assert embedding.dtype == torch.float32
     assert torch.allclose(embedding.norm(dim=1), torch.ones(3), atol=1e-6)
+
+
+def test_lower_precision_of_the_network_rounds_no_cosine():
+    directions = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
+    head = PrototypeHead(8, 5)
+    pixels = directions.T[None, :, :, None]
+    scores, logits = head(directions), compare_with_centroids(pixels, head.prototypes)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(head(directions), scores)
+        assert torch.equal(compare_with_centroids(pixels, head.prototypes), logits)

@@ -68,3 +68,10 @@ def test_every_pixel_of_a_cell_gets_its_share_of_the_gradient():
     means[0, 0, 0].backward()
     assert features.grad is not None
     assert features.grad.flatten().tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
+
+
+def test_lower_precision_of_the_network_keeps_sums_that_fp16_cannot_hold():
+    features = torch.full((1, 1, 40, 40), 100.0)  # 160,000 in all; fp16 ends at 65,504
+    with torch.autocast("cpu", dtype=torch.float16):
+        means, mass = pool_cells(features, torch.zeros(1, 40, 40, dtype=torch.long), 1)
+    assert means.item() == 100 and mass.item() == 1600
