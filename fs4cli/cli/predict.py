@@ -68,7 +68,7 @@ def predict(
       fs4 predict photos/ -o masks/ --overlay
       fs4 predict photos/ -o masks/ --model model.safetensors
     """
-    project = session.look_for_project() if model is not None else session.find_project()
+    project = session.look_for_project(is_needed=out is None) if model is not None else session.find_project()
     settings = session.settings(project, {"predict.size": (size, "--size")})
     wanted = {"overlay": overlay, "confidence": confidence, "probabilities": probabilities}
     if out == "-":
@@ -93,7 +93,7 @@ def predict(
             **wanted,
         )
     made = place if place is not None else project.stage("predict") / "masks" if project is not None else None
-    session.report.show(result, paths=[made] if made is not None else [])
+    session.report.show(result, paths=[made] if made is not None and (result.written or result.skipped) else [])
     _judge(result)
 
 

@@ -12,14 +12,9 @@ from jaxtyping import Bool, Float, Integer, UInt8
 from PIL import Image, PngImagePlugin
 
 from fs4cli.data.images import MAX_PIXELS
+from fs4cli.data.own_files import CLASSES_SCHEMA, mark_png
 from fs4cli.errors import InputError
 from fs4cli.files import write_bytes, write_json
-
-MADE_BY = "fs4"
-"""What our masks carry as `Software`, so that they are told from other people's files."""
-
-CLASSES_SCHEMA = "fs4.classes/1"
-"""What `classes.json` says it is."""
 
 # Colours that stay apart for people with any of the usual kinds of colour blindness (Okabe and Ito, 2008).
 _FIRST = (
@@ -116,10 +111,8 @@ def encode_mask(mask: Integer[np.ndarray, "H W"], palette: UInt8[np.ndarray, "k 
         image.putpalette(palette.tobytes().ljust(768, b"\0"))  # a short palette would be packed into 4 bits
     else:
         image = Image.fromarray(mask.astype(np.uint16))
-    remark = PngImagePlugin.PngInfo()
-    remark.add_text("Software", MADE_BY)
     buffer = BytesIO()
-    image.save(buffer, format="PNG", compress_level=4, pnginfo=remark)
+    image.save(buffer, format="PNG", compress_level=4, pnginfo=mark_png())
     return buffer.getvalue()
 
 
@@ -150,15 +143,6 @@ def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> Integer[np.ndarray
         raise
     except Exception as error:  # Pillow's readers raise nearly anything on damaged files
         raise InputError(f"`{path}` is not a readable PNG: {error}") from error
-
-
-def is_own_mask(path: Path) -> bool:
-    """Whether fs4 wrote the file; nothing but its header is read."""
-    try:
-        with PngImagePlugin.PngImageFile(path) as image:
-            return image.info.get("Software") == MADE_BY
-    except Exception:  # as above: whatever it is, it is not ours
-        return False
 
 
 def draw_overlay(

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fs4cli.data.masks import CLASSES_SCHEMA, is_own_mask
 from fs4cli.data.outputs import ENDINGS, EXTRA_FOLDERS, name_outputs
+from fs4cli.data.own_files import CLASSES_SCHEMA, is_own_file, leave_out_own
 from fs4cli.data.predictions import Prediction, PredictionLog
 from fs4cli.data.sources import FoundFile, find_images, show_path
 from fs4cli.errors import InputError, UsageError
@@ -59,7 +59,7 @@ class Job:
 
 
 def find_sources(sources: Sequence[str], folder: Path | None) -> tuple[list[FoundFile], int]:
-    """The files behind the sources, and how many masks of fs4's own in `folder` were left out.
+    """The files behind the sources, and how many masks and overlays of fs4's own among them were left out.
 
     Args:
         sources: Images, folders, globs or list files.
@@ -70,14 +70,7 @@ def find_sources(sources: Sequence[str], folder: Path | None) -> tuple[list[Foun
     """
     extras = [str(folder / name) for name in EXTRA_FOLDERS.values()] if folder is not None else []
     found = find_images([os.path.abspath(source) for source in sources], except_folders=extras)
-    files = list(found)
-    if folder is not None:
-        inside = os.path.realpath(folder) + os.sep
-        files = [
-            file
-            for file in found
-            if not (os.path.realpath(file.place).startswith(inside) and is_own_mask(Path(file.place)))
-        ]
+    files = leave_out_own(found.files)
     if not files:
         raise InputError(
             "there is no image behind the sources",
@@ -109,7 +102,8 @@ def place_in_tree(
         Job(file, name, {what: Path(f"{place / name}{ENDINGS[what]}") for what, place in places.items()})
         for file, name in zip(files, name_outputs(files, kept=kept), strict=True)
     ]
-    _refuse_overwriting(jobs, known={row.output for row in log.latest.values()})
+    made = {row.output: {"mask", *row.extras} for row in log.latest.values() if row.state == "written"}
+    _refuse_overwriting(jobs, made)
     return jobs
 
 
@@ -124,7 +118,7 @@ def place_in_file(files: Sequence[FoundFile], extras: Sequence[str], mask: Path)
         raise UsageError(f"`{mask}` is one file, but there are {len(files):,} images", hints=("name a folder",))
     beside = {what: mask.with_name(f"{mask.stem}_{what}{ENDINGS[what]}") for what in extras}
     job = Job(files[0], mask.stem, {**beside, "mask": mask})
-    _refuse_overwriting([job], known=set())
+    _refuse_overwriting([job], {})
     return job
 
 
@@ -154,15 +148,21 @@ def place_classes(folder: Path, model: str, *, beside: Path | None = None) -> Pa
     return path
 
 
-def _refuse_overwriting(jobs: Sequence[Job], *, known: set[str]) -> None:
+def _refuse_overwriting(jobs: Sequence[Job], made: Mapping[str, set[str]]) -> None:
+    """Stop at the first image, or at all other files, that fs4 did not write.
+
+    Args:
+        jobs: What is to be made.
+        made: By the name of the outputs, what was made of it before.
+    """
     images = {os.path.realpath(job.file.place) for job in jobs}
     foreign = []
     for job in jobs:
-        for path in job.paths.values():
+        for what, path in job.paths.items():
             if os.path.realpath(path) in images:
                 raise InputError(f"`{show_path(str(path))}` is an image: no mask is written over it", hints=_ELSEWHERE)
-        if job.name not in known and _is_foreign(job.mask):
-            foreign.append(job.mask)
+            if what not in made.get(job.name, ()) and _is_foreign(path):
+                foreign.append(path)
     if foreign:
         listed = [f"`{show_path(str(path))}`" for path in foreign[:10]]
         more = [f"and {len(foreign) - 10:,} more"] if len(foreign) > 10 else []
@@ -171,13 +171,11 @@ def _refuse_overwriting(jobs: Sequence[Job], *, known: set[str]) -> None:
             if len(foreign) == 1
             else f"{len(foreign):,} files that fs4 did not write are"
         )
-        raise InputError(
-            f"{files} in the way of masks", details=(*listed, *more), hints=("move them away", *_ELSEWHERE)
-        )
+        raise InputError(f"{files} in the way", details=(*listed, *more), hints=("move them away", *_ELSEWHERE))
 
 
 def _is_foreign(path: Path) -> bool:
     try:
-        return path.stat().st_size > 0 and not is_own_mask(path)
+        return path.stat().st_size > 0 and not is_own_file(path)
     except FileNotFoundError:
         return False

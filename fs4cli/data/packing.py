@@ -4,12 +4,14 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Integer, UInt8
 from PIL import Image
 
 from fs4cli.data.masks import draw_overlay, encode_mask
+from fs4cli.data.own_files import MADE_BY, PROBABILITIES, mark_png
 from fs4cli.files import write_atomic, write_bytes
 
 _LONGEST_JPEG = 65_500  # pixels of a side
@@ -42,7 +44,7 @@ def write_outputs(
         if what == "overlay" and pixels is not None:
             write_bytes(path, _encode_photo(draw_overlay(pixels, mask, palette)))
         elif what == "confidence":
-            write_bytes(path, _encode(Image.fromarray(confidence), format="PNG", compress_level=4))
+            write_bytes(path, _encode(Image.fromarray(confidence), format="PNG", compress_level=4, pnginfo=mark_png()))
         elif what == "probabilities":
             write_probabilities(path, probabilities, (len(palette), *mask.shape))
     write_bytes(paths["mask"], encode_mask(mask, palette))
@@ -58,7 +60,7 @@ def write_probabilities(path: Path, planes: Iterable[Float32[np.ndarray, "H W"]]
     """
     header = {"descr": "<f2", "fortran_order": False, "shape": shape}
     with write_atomic(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        with archive.open("probabilities.npy", "w", force_zip64=True) as member:
+        with archive.open(PROBABILITIES, "w", force_zip64=True) as member:
             np.lib.format.write_array_header_1_0(member, header)
             for plane in planes:
                 member.write(np.ascontiguousarray(plane, "<f2").tobytes())
@@ -66,11 +68,11 @@ def write_probabilities(path: Path, planes: Iterable[Float32[np.ndarray, "H W"]]
 
 def _encode_photo(pixels: UInt8[np.ndarray, "H W 3"]) -> bytes:
     if max(pixels.shape) > _LONGEST_JPEG:  # the format holds no longer side; a PNG is recognized by its content
-        return _encode(Image.fromarray(pixels), format="PNG")
-    return _encode(Image.fromarray(pixels), format="JPEG", quality=90)
+        return _encode(Image.fromarray(pixels), format="PNG", pnginfo=mark_png())
+    return _encode(Image.fromarray(pixels), format="JPEG", quality=90, comment=MADE_BY)
 
 
-def _encode(image: Image.Image, **options: str | int) -> bytes:
+def _encode(image: Image.Image, **options: Any) -> bytes:
     buffer = BytesIO()
-    image.save(buffer, **options)  # pyright: ignore[reportArgumentType]
+    image.save(buffer, **options)
     return buffer.getvalue()

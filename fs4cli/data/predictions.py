@@ -11,8 +11,13 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from fs4cli.data.sources import FoundFile, show_path
-from fs4cli.errors import ProjectError
+from fs4cli.errors import InputError, ProjectError
 from fs4cli.files import append_json_line, build_row, explain_os_errors, read_json_lines, write_text
+
+_COLUMNS = ("input", "output", "state", "reason", "height", "width")
+_TABLE_START = (",".join(_COLUMNS) + "\n").encode()
+_LINE_START = b'{"input":'
+_ELSEWHERE = ("move it away", "or write the masks to another place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +62,15 @@ class PredictionLog:
 
     Raises:
         ProjectError: The log is damaged.
+        InputError: There is a file of one of these names that fs4 did not write.
     """
 
     def __init__(self, folder: Path):
         self.path = folder / "predictions.jsonl"
         self.table = folder / "predictions.csv"
-        self._drop_cut_line()
         self.latest: dict[str, Prediction] = {row.input: row for row in read_predictions(self.path)}
+        self._drop_cut_line()
+        self._refuse_foreign_table()
 
     def add(self, prediction: Prediction) -> None:
         """Write one line at once; it takes the place of an earlier one about the same image."""
@@ -79,8 +86,19 @@ class PredictionLog:
             return
         data = self.path.read_bytes()
         if data and not data.endswith(b"\n"):
+            cut = data[data.rfind(b"\n") + 1 :]
+            if not cut.startswith(_LINE_START[: len(cut)]):  # what a kill leaves is the beginning of a line of ours
+                raise InputError(f"`{self.path}` is in the way: fs4 did not write it", hints=_ELSEWHERE)
             with explain_os_errors(self.path), self.path.open("rb+") as file:
                 file.truncate(data.rfind(b"\n") + 1)
+
+    def _refuse_foreign_table(self) -> None:
+        if not self.table.exists():
+            return
+        with explain_os_errors(self.table), self.table.open("rb") as file:
+            start = file.read(len(_TABLE_START))
+        if start and start != _TABLE_START:
+            raise InputError(f"`{self.table}` is in the way: fs4 did not write it", hints=_ELSEWHERE)
 
 
 def read_predictions(path: Path) -> list[Prediction]:
@@ -109,7 +127,7 @@ def _is_inside(name: str) -> bool:
 def _format_table(rows: Iterable[Prediction]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("input", "output", "state", "reason", "height", "width"))
+    writer.writerow(_COLUMNS)
     for row in rows:
         mask = f"{row.output}.png" if row.state == "written" else ""
         writer.writerow((show_path(row.input), mask, row.state, show_path(row.reason), row.height, row.width))

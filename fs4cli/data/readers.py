@@ -68,6 +68,7 @@ class ReaderPool:
         *,
         known: Mapping[Path, str] | None = None,
         only_size: bool = False,
+        ahead: int = 4,
     ) -> Iterator[Reading]:
         """Read files, a few ahead of the caller; in the order given, fewer if it should stop.
 
@@ -75,11 +76,12 @@ class ReaderPool:
             paths: The files.
             known: The sha256 that a file had before, if its pixels are not needed again.
             only_size: Read the headers only.
+            ahead: Files for each reader that may be read or wait to be taken.
         """
         window: deque[Future[Reading]] = deque()
         rest = iter(paths)
         while True:
-            while len(window) < 4 * len(self._readers) and (path := next(rest, None)) is not None:
+            while len(window) < ahead * len(self._readers) and (path := next(rest, None)) is not None:
                 window.append(self._threads.submit(self._read, path, (known or {}).get(path, ""), only_size))
             if not window:
                 return

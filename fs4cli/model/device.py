@@ -68,7 +68,8 @@ def choose_precision(name: str, device: torch.device) -> Precision:
         case "fp32" | "bf16" | "fp16":
             return name
         case "auto" if device.type == "cuda":
-            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+            with torch.cuda.device(device):  # it asks the current one, and GPUs of one machine may differ
+                return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
         case "auto":
             return "bf16" if device.type == "cpu" and _cpu_computes_bf16() else "fp32"
     raise ValueError(f"precision must be auto, fp32, bf16 or fp16, not {name!r}")
@@ -89,6 +90,12 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     if precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device had no room; torch says so in several ways, and only on GPUs by a class of its own."""
+    signs = ("out of memory", "DefaultCPUAllocator", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in str(error) for sign in signs)
 
 
 def describe_device(device: torch.device) -> str:

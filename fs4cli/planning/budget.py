@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from fs4cli.config import stage_settings, with_values
-from fs4cli.planning.duration import parse_duration
+from fs4cli.duration import parse_duration
 from fs4cli.planning.facts import read_facts
 from fs4cli.planning.stage import OpenedStage
 from fs4cli.project.plan import Planned, plan_values, write_plan
@@ -88,19 +88,30 @@ def measure_steps(objective, source, *, device, precision, rounds: int = 5) -> f
     """
     import torch
 
-    from fs4cli.model.device import autocast
+    from fs4cli.model.device import autocast, is_out_of_memory
+
+    def update(step: int, parts: int) -> float:
+        batch = source.batch(step).to(device)
+        started = time.perf_counter()
+        for part in batch.split(parts):
+            with autocast(device, precision):
+                loss = copied(part, step)
+            loss.total.backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - started
 
     copied = copy.deepcopy(objective).to(device, memory_format=torch.channels_last).train()
-    times = []
+    times: list[float] = []
+    parts = 1
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for step in range(rounds + 1):
-            batch = source.batch(step).to(device)
-            started = time.perf_counter()
-            with autocast(device, precision):
-                loss = copied(batch, step)
-            loss.total.backward()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            times.append(time.perf_counter() - started)
+        while len(times) <= rounds:
+            try:
+                times.append(update(len(times), parts))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or parts >= source.batch_size:
+                    raise
+                parts, times = 2 * parts, []  # as training itself will cut its batches
+                copied.zero_grad(set_to_none=True)
     # the optimizer and the average add a few per cent that are not measured here
     return sorted(times[1:])[rounds // 2] * 1.08

@@ -18,13 +18,15 @@ from fs4cli.data.packing import write_outputs
 from fs4cli.data.predictions import Prediction
 from fs4cli.data.reader import Reading
 from fs4cli.data.readers import ReaderPool
-from fs4cli.model.device import usable_cores
 from fs4cli.model.inference import Prepared, choose_classes, enlarge_classes
 from fs4cli.prediction.predictor import Predictor
 from fs4cli.progress import Progress
 
 _BATCH = 8
 """Images that share a forward pass, where nobody chose."""
+
+_AHEAD = 2
+"""Whole images that a reader may be ahead: they wait decoded."""
 
 _PIXELS = 50_000_000
 """Of the decoded images that wait for one forward pass together, at most; a larger image goes alone."""
@@ -76,6 +78,7 @@ def make_masks(
     max_pixels: int,
     seconds: float,
     batch: int | None,
+    workers: int,
     known: Mapping[Path, str],
     progress: Progress,
 ) -> Iterator[Outcome]:
@@ -87,6 +90,7 @@ def make_masks(
         max_pixels: Larger images are refused.
         seconds: Time limit for decoding one image.
         batch: Images that share a forward pass; chosen here if left out.
+        workers: Processes that read, and threads that pack, at most.
         known: The sha256 of images whose outputs are whole, if only their bytes did not change.
         progress: May ask to stop.
 
@@ -96,7 +100,7 @@ def make_masks(
     yield from (Outcome(job, Reading(None), job.file.problem) for job in jobs if job.file.problem)
     jobs = [job for job in jobs if not job.file.problem]
     together = batch or _BATCH
-    workers = max(1, min(usable_cores(), len(jobs)))
+    workers = max(1, min(workers, len(jobs)))
     readers = ReaderPool(
         workers,
         max_pixels=max_pixels,
@@ -108,7 +112,8 @@ def make_masks(
         waiting: list[tuple[Job, Reading, Future[Prepared]]] = []
         packing: deque[tuple[Job, Reading, Future[str]]] = deque()
         pixels = 0
-        for job, reading in zip(jobs, readers.read_all([Path(job.file.place) for job in jobs], known=known)):  # noqa: B905 (fewer if stopped)
+        readings = readers.read_all([Path(job.file.place) for job in jobs], known=known, ahead=_AHEAD)
+        for job, reading in zip(jobs, readings):  # noqa: B905 (fewer if stopped)
             if reading.image is None:
                 yield Outcome(job, reading, reading.reason, is_new=False)
                 continue

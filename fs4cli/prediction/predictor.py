@@ -11,7 +11,7 @@ from jaxtyping import UInt8, UInt16
 from torch import Tensor
 
 from fs4cli.files import hash_file, hash_value
-from fs4cli.model.device import Precision
+from fs4cli.model.device import Precision, is_out_of_memory
 from fs4cli.model.inference import Prepared, choose_classes, predict_small, prepare_image
 from fs4cli.model.model_file import ModelCard, load_model
 from fs4cli.model.segmenter import Segmenter
@@ -86,7 +86,7 @@ class Predictor:
         try:
             return list(predict_small(self.segmenter, images, **options))
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         if len(images) == 1:
             return [None]
@@ -129,7 +129,3 @@ def load_predictor(
         refine=refine,
         precision=precision,
     )
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)

@@ -21,6 +21,7 @@ from fs4cli.data.images import RULES
 from fs4cli.data.index import ImageEntry, count_conversions, settle_entries, write_index
 from fs4cli.data.journal import Journal, read_known
 from fs4cli.data.near_duplicates import find_near_duplicates
+from fs4cli.data.own_files import leave_out_own
 from fs4cli.data.quarantine import (
     count_reasons,
     join_counts,
@@ -101,6 +102,8 @@ def run_ingest(
     sources = _absolute_sources(project, settings)
     own = [str(project.root), *(str(project.stage(stage)) for stage in STAGES)]
     found = find_images(sources, settings.ingest.pattern, except_folders=own)
+    files = tuple(leave_out_own(found.files))
+    found = replace(found, files=files, passed_over=found.passed_over + len(found) - len(files))
     if not found.files:
         raise refuse_nothing(sources, found)
     if fresh and project.stage("ingest").exists():

@@ -19,12 +19,15 @@ from fs4cli.data.predictions import PredictionLog
 from fs4cli.data.sources import show_path
 from fs4cli.errors import InputError, Interrupted, ProjectError, UsageError
 from fs4cli.files import remove_leftovers
-from fs4cli.model.device import choose_device, choose_precision
+from fs4cli.model.device import choose_device, choose_precision, usable_cores
 from fs4cli.prediction.flow import make_masks
 from fs4cli.prediction.predictor import Predictor, load_predictor
 from fs4cli.progress import Progress
 from fs4cli.project.project import Project
 from fs4cli.project.record import Record, finish_record, read_inputs, start_record, write_record
+
+_READERS = 8
+"""Processes that read, at most, where nobody chose: their images wait decoded, however many cores there are."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ def run_predict(
         log = PredictionLog(folder)
         jobs = place_in_tree(files, extras, folder, folder if out is not None else folder / "masks", log)
         table = place_classes(folder, predictor.model)
+    if log is not None:
+        _tell_of_others(log, jobs, predictor, progress)
     record = None
     if out is None and project is not None and inputs is not None:
         record = _start_record(project, settings, inputs)
@@ -123,10 +128,24 @@ def _choose_folder(out: Path | None, project: Project | None) -> Path | None:
             raise UsageError("there is no project and no place for the masks", hints=("add `-o DIR`",))
         return project.stage("predict")
     if out.is_dir() or out.suffix.lower() not in IMAGE_SUFFIXES:
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"`{out}` is a file, and no place for masks", hints=("name a folder, or a `.png`",))
         return out
     if out.suffix.lower() != ".png":
         raise UsageError(f"masks are PNG files, not `{out.suffix}`", hints=(f"say `-o {out.with_suffix('.png')}`",))
     return None
+
+
+def _tell_of_others(log: PredictionLog, jobs: Sequence[Job], predictor: Predictor, progress: Progress) -> None:
+    """Masks that stay there from another model: their numbers mean other classes than the table will say."""
+    now = {job.file.place for job in jobs}
+    rows = [row for row in log.latest.values() if row.state == "written" and row.input not in now]
+    others = sum(row.key != predictor.key for row in rows)
+    if others:
+        progress.warn(
+            f"`{log.path.parent}` holds {others:,} masks of another model or other settings: `classes.json` will be of"
+            " this one; name their images, too, or another place"
+        )
 
 
 def _load(project: Project | None, model: Path | None, settings: Settings) -> Predictor:
@@ -183,6 +202,7 @@ def _predict_jobs(
         max_pixels=settings.ingest.max_pixels,
         seconds=settings.ingest.decode_seconds,
         batch=None if isinstance(batch, str) else batch,
+        workers=min(usable_cores(), _READERS) if isinstance(settings.workers, str) else max(1, settings.workers),
         known={Path(place): row.sha256 for place, row in earlier.items()},
         progress=progress,
     )

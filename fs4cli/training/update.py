@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fs4cli.data.batches import Batch
 from fs4cli.errors import ConfigError, ResourceError
-from fs4cli.model.device import Precision, autocast
+from fs4cli.model.device import Precision, autocast, is_out_of_memory
 from fs4cli.training.schedule import set_learning_rate
 
 PATIENCE = 20
@@ -146,7 +146,7 @@ class Updater:
         try:
             return self._run_backward(_key_randomness(batch, self.seed, step), step)
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             return None  # from here on nothing holds the frames, nor what they had allocated
 
@@ -204,9 +204,3 @@ def _average(names: list[tuple[str, float]], values: list[float]) -> dict[str, f
         sums[name] += share * value
         shares[name] += share
     return {name: total / shares[name] for name, total in sums.items()}
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    text = str(error)
-    signs = ("out of memory", "DefaultCPUAllocator", "can't allocate memory")
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in text for sign in signs)

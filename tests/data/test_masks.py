@@ -12,7 +12,6 @@ from fs4cli.data.masks import (
     choose_void,
     draw_overlay,
     encode_mask,
-    is_own_mask,
     make_palette,
     read_mask,
     write_classes,
@@ -68,7 +67,6 @@ def test_what_is_no_png_is_refused_by_name(tmp_path, content):
     (tmp_path / "mask.png").write_bytes(content)
     with pytest.raises(InputError, match="mask.png"):
         read_mask(tmp_path / "mask.png")
-    assert not is_own_mask(tmp_path / "mask.png")
 
 
 def test_a_cut_mask_is_refused(tmp_path):
@@ -82,15 +80,6 @@ def test_a_picture_in_colours_is_no_mask(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
     with pytest.raises(InputError, match="colours"):
         read_mask(tmp_path / "photo.png")
-
-
-def test_own_masks_are_told_from_others(tmp_path):
-    write_mask(tmp_path / "own.png", CHECKERS, make_palette(6))
-    Image.fromarray(CHECKERS).save(tmp_path / "other.png")
-
-    assert is_own_mask(tmp_path / "own.png")
-    assert not is_own_mask(tmp_path / "other.png")
-    assert not is_own_mask(tmp_path / "missing.png")
 
 
 def test_a_class_has_its_colour_whatever_the_number_of_classes():

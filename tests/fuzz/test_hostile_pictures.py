@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fs4cli.data.images import decode_image, measure_image, read_image
-from fs4cli.data.masks import encode_mask, is_own_mask, make_palette, read_mask
+from fs4cli.data.masks import encode_mask, make_palette, read_mask
+from fs4cli.data.own_files import is_own_file
 from fs4cli.errors import InputError
 from fs4cli.evaluation.index_image import read_index_image
 
@@ -81,7 +82,7 @@ def test_any_bytes_are_a_mask_or_a_reason(home, data):
     path = home / "mask.png"
     path.write_bytes(data)
     attempt("mask", home / "nothing", lambda: read_mask(path, max_pixels=_LIMIT))
-    attempt("mask header", home / "nothing", lambda: is_own_mask(path))
+    attempt("mask header", home / "nothing", lambda: is_own_file(path))
     attempt("label", home / "nothing", lambda: read_index_image(path, max_pixels=_LIMIT))
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from photo_folder import choose, entries_of, ingest, save, snapshot
 from PIL import Image
@@ -14,6 +15,8 @@ from fs4cli.config import Settings
 from fs4cli.data.cache import ImageCache
 from fs4cli.data.images import decode_image
 from fs4cli.data.index import read_index
+from fs4cli.data.masks import make_palette, write_classes
+from fs4cli.data.packing import write_outputs
 from fs4cli.errors import ConfigError, InputError, ProjectError
 from fs4cli.progress import SilentProgress
 from fs4cli.project.project import Project
@@ -192,6 +195,25 @@ def test_a_project_among_its_images_does_not_learn_from_its_own_masks(tmp_path: 
 
     assert ingest(project, photos).images == 6
     assert ingest(project, photos / "**" / "*.png").images == 6
+
+
+def test_masks_and_overlays_among_the_images_are_not_learned_from(project: Project, photos: Path):
+    masks = photos / "masks"
+    palette = make_palette(2)
+    paths = {"overlay": masks / "overlays" / "0.jpg", "mask": masks / "0.png"}
+    write_outputs(
+        paths,
+        np.zeros((40, 60), np.uint8),
+        np.zeros((40, 60), np.uint8),
+        palette,
+        pixels=np.zeros((40, 60, 3), np.uint8),
+    )
+    write_classes(masks / "classes.json", ("a", "b"), palette, model="")
+
+    result = ingest(project, photos)
+
+    assert (result.images, result.bad) == (6, 0)
+    assert not [entry for entry in read_index(project.index) if entry.path.startswith("masks") and entry.state == "ok"]
 
 
 def test_without_a_source_the_user_is_told_how_to_give_one(project: Project, tmp_path: Path):

@@ -267,6 +267,54 @@ def test_what_fs4_did_not_write_is_never_written_over(tmp_path, model):
         assert mask.read_bytes() == before
 
 
+def test_a_picture_in_the_way_of_an_overlay_is_not_written_over(tmp_path, model):
+    photos = tmp_path / "photos"
+    draw(photos / "a.jpg")
+    mine = draw(photos / "overlays" / "a.jpg", 1)
+    before = mine.read_bytes()
+    with pytest.raises(InputError, match="1 file that fs4 did not write"):
+        predict(photos, out=photos, model=model, overlay=True)
+    assert mine.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "predictions.jsonl"])
+def test_lists_of_other_people_are_not_written_over(tmp_path, model, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("id;score")
+    with pytest.raises(InputError, match=f"{name}. is in the way"):
+        predict(draw(tmp_path / "a.png"), out=tmp_path / "out", model=model)
+    assert (tmp_path / "out" / name).read_text() == "id;score"
+
+
+def test_a_file_is_no_place_for_masks(tmp_path, model):
+    (tmp_path / "results.txt").write_text("mine")
+    with pytest.raises(UsageError, match="no place for masks"):
+        predict(draw(tmp_path / "a.png"), out=tmp_path / "results.txt", model=model)
+
+
+def test_masks_that_another_model_left_there_are_warned_of(tmp_path, model):
+    first, second = draw(tmp_path / "a.png"), draw(tmp_path / "b.png", 1)
+    predict(first, out=tmp_path / "out", model=model)
+    other = save_segmenter(tmp_path / "other.safetensors", 1)
+    progress = SilentProgress()
+    predict(second, out=tmp_path / "out", model=other, progress=progress)
+    assert ["holds 1 masks of another model" in line for line in progress.warned] == [True]
+
+    progress = SilentProgress()
+    predict(first, second, out=tmp_path / "out", model=other, progress=progress)
+    assert progress.warned == []
+
+
+def test_as_many_processes_read_as_are_asked_for(tmp_path, model, monkeypatch):
+    for number in range(4):
+        draw(tmp_path / "photos" / f"{number}.png", number)
+    asked, real = [], flow.ReaderPool
+    monkeypatch.setattr(flow, "ReaderPool", lambda count, **options: asked.append(count) or real(count, **options))
+    settings = Settings.model_validate({"precision": "fp32", "device": "cpu", "workers": 3})
+    predict(tmp_path / "photos", out=tmp_path / "out", model=model, settings=settings)
+    assert asked == [3]
+
+
 def test_an_empty_file_and_an_own_mask_may_be_written_over(tmp_path, model):
     image = draw(tmp_path / "a.jpg")
     (tmp_path / "m.png").touch()
