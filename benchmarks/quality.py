@@ -26,8 +26,8 @@ from floors import FLOORS
 from methods import METHODS
 from sets import NAMES, DataSet, open_set
 
+from fs4cli.duration import parse_duration
 from fs4cli.files import read_json, write_json
-from fs4cli.planning.duration import parse_duration
 
 SCHEMA = "fs4.quality/1"
 """Grows when cells are measured in another way."""

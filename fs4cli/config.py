@@ -6,8 +6,11 @@ the project's `plan.json`. docs/settings.md and the starter `fs4.yaml` are gener
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.config import JsonDict
+
+from fs4cli.duration import parse_duration
+from fs4cli.errors import ConfigError
 
 Auto = Literal["auto"]
 AutoCount = Annotated[int, Field(ge=1)] | Auto
@@ -24,7 +27,12 @@ class IngestSettings(_Section):
     """Reading the folder of images."""
 
     pattern: str = Field(default="*", description="Only files whose name matches this glob are looked at.")
-    cache_size: int = Field(default=256, ge=32, le=4096, description="Short side of the decoded copies, in pixels.")
+    cache_size: int = Field(
+        default=256,
+        ge=32,
+        le=4096,
+        description="Short side of the decoded copies, in pixels: no stage before predict looks closer.",
+    )
     max_pixels: int = Field(default=250_000_000, ge=1, description="Larger images are left out (a decompression bomb).")
     max_bad_share: float = Field(
         default=0.5, ge=0, le=1, description="Stop if a larger share of the files cannot be read."
@@ -104,7 +112,7 @@ class TrainSettings(_Section):
     )
     refine: bool = Field(default=True, description="Sharpen assignments along image edges.")
     prior: bool = Field(default=True, description="Weigh masks with what the first grouping says of each pixel.")
-    rounds: int = Field(default=2, ge=1, le=20, description="How often pixels are assigned anew.")
+    rounds: int = Field(default=2, ge=1, le=20, description="How often pixels are assigned, and learned.")
     checkpoint_every: float = Field(
         default=60.0, gt=0, description="Seconds between checkpoints.", json_schema_extra=RUNS_ONLY
     )
@@ -157,6 +165,16 @@ class Settings(_Section):
     train: TrainSettings = TrainSettings()
     predict: PredictSettings = PredictSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+
+    @field_validator("budget")
+    @classmethod
+    def _refuse_no_duration(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                parse_duration(value)
+            except ConfigError as error:
+                raise ValueError(", ".join((error.message, *error.hints))) from None
+        return value
 
 
 USED_BY: dict[str, tuple[str, ...]] = {

@@ -22,9 +22,8 @@ _LINE_LIMIT = 16 * 1024 * 1024
 _Row = TypeVar("_Row")
 _SPACE = {errno.ENOSPC, errno.EDQUOT}
 _ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
-_GONE = {
-    getattr(errno, name) for name in ("ENOENT", "ENOTDIR", "EIO", "ENODEV", "ENXIO", "ESTALE") if hasattr(errno, name)
-}
+_TAKEN = {errno.EISDIR, errno.EEXIST, errno.ENOTDIR}
+_GONE = {getattr(errno, name) for name in ("ENOENT", "EIO", "ENODEV", "ENXIO", "ESTALE") if hasattr(errno, name)}
 
 
 @contextmanager
@@ -32,7 +31,8 @@ def explain_os_errors(path: Path) -> Iterator[None]:
     """Turn a disk that gives out at `path` into a `ResourceError` that names it.
 
     Raises:
-        ResourceError: The disk is full, read-only or gone, or the folder may not be written or has vanished.
+        ResourceError: The disk is full, read-only or gone, the folder may not be written or has vanished, or
+            something else is in its place.
     """
     try:
         yield
@@ -46,6 +46,11 @@ def explain_os_errors(path: Path) -> Iterator[None]:
             raise ResourceError(
                 f"cannot write `{path}`: {os.strerror(error.errno or 0).lower()}",
                 hints=("make the folder writable; the same command goes on where it stopped",),
+            ) from error
+        if error.errno in _TAKEN:
+            raise ResourceError(
+                f"cannot write `{path}`: {os.strerror(error.errno or 0).lower()}",
+                hints=("a file or a folder is in its place: move it away, or name another place",),
             ) from error
         if error.errno in _GONE:
             raise ResourceError(

@@ -15,9 +15,9 @@ from torch import nn
 
 from fs4cli.config import Settings
 from fs4cli.data.batches import BatchSource
+from fs4cli.duration import parse_duration
 from fs4cli.errors import ConfigError, ProjectError, ResourceError
 from fs4cli.planning.budget import measure_steps, plan_budget
-from fs4cli.planning.duration import parse_duration
 from fs4cli.planning.stage import OpenedStage, close_stage, find_stage_changes, open_stage, remove_stage, whole
 from fs4cli.progress import SilentProgress
 from fs4cli.project.plan import Planned
@@ -157,7 +157,7 @@ def test_fresh_removes_nothing_if_it_cannot_start(project):
     with pytest.raises(ResourceError):
         _open(project, fresh=True, device="cuda:99")
     with pytest.raises(ConfigError):
-        _open(project, fresh=True, budget="soon")
+        _open(project, fresh=True, pretrain={"crop": 90})
     assert project.pretrained.exists()
     assert _open(project).is_done
 
@@ -241,12 +241,26 @@ def test_single_levels_may_be_left_to_the_plan(project):
 
 
 @pytest.mark.parametrize(
-    "cluster", [{"clusters": [3, 4]}, {"grids": [1, 2], "clusters": [3, 4, 5]}, {"grids": [1, 1]}, {"grids": [0]}]
+    "cluster",
+    [
+        {"clusters": [3, 4]},
+        {"grids": [1, 2], "clusters": [3, 4, 5]},
+        {"grids": [1, 1]},
+        {"grids": [0]},
+        {"grids": [4, 1]},
+    ],
 )
 def test_levels_that_contradict_each_other_are_refused(project, cluster):
     _finish(project)
     with pytest.raises(ConfigError, match="cluster.(clusters|grids)"):
         _open(project, "cluster", cluster=cluster)
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "train"])
+def test_a_crop_off_the_grid_of_labels_is_refused_before_anything_is_spent(project, stage):
+    with pytest.raises(ConfigError, match=rf"{stage}.crop 90 is no multiple of 4") as caught:
+        _open(project, "pretrain", **{stage: {"crop": 90}})
+    assert caught.value.hints == ("write 92",)
 
 
 def _plan(project: Project, opened: OpenedStage, budget: str | None, cost: float = 0.5) -> OpenedStage:
@@ -403,3 +417,22 @@ def test_measuring_a_step_leaves_no_trace():
     assert objective.calls == 0
     assert objective.layer.num_batches_tracked == 0
     assert objective.layer.weight.grad is None
+
+
+def test_where_memory_is_short_an_update_is_measured_in_parts():
+    sizes = []
+
+    class Large(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, batch, step):
+            sizes.append(len(batch))
+            if len(batch) > 1:
+                raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+            return LossTerms(self.weight.sum(), {})
+
+    source = BatchSource([np.zeros((8, 8, 3), np.uint8)], batch_size=4, window=(8, 8), seed=0)
+    assert measure_steps(Large(), source, device=torch.device("cpu"), precision="fp32", rounds=1) > 0
+    assert sizes == [4, 2] + 2 * [1, 1, 1, 1]

@@ -29,7 +29,8 @@ def explain(error: Exception, folder: Path | None) -> Fs4Error:
         error: What was raised.
         folder: Where crash files go, in the project; None for the system's folder for temporary files.
     """
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    is_torchs = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    if isinstance(error, MemoryError) or is_torchs:
         return ResourceError(
             "out of memory",
             details=tuple(str(error).splitlines()[:1]),

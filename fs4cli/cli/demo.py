@@ -1,5 +1,6 @@
 """`fs4 demo`: the whole job on images drawn here."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -30,4 +31,6 @@ def demo(
         from fs4cli.demo import run_demo
 
         result = run_demo(folder, progress=progress, settings=settings)
-    session.report.show(result, paths=(result.picture,), next_command=f"fs4 status -C {result.project}")
+    session.report.show(
+        result, paths=(result.picture,), next_command=f"fs4 status -C {shlex.quote(str(result.project))}"
+    )

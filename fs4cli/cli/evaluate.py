@@ -202,7 +202,8 @@ def evaluate(
         from fs4cli.evaluation.benchmarks import find_benchmark
 
         find_benchmark(dataset)  # a slip of the pen is named before any project is looked for
-    project = session.look_for_project()
+    has_own = bool(model or predictions)
+    project = session.look_for_project(is_needed=not has_own or out is None)
     settings = session.settings(project, {"evaluate.void": (void, "--void")})
     watch = session.writing(project) if out is None and project is not None else session.watching()
     with watch as progress:
@@ -251,7 +252,7 @@ def _choose_probe(probe: str | None, images: Path | None, labels: Path | None, s
 def _check(session: Session, dataset: str | None, root: Path | None, split: str | None, listing: str) -> None:
     if dataset is None:
         raise UsageError("`--check` looks at a data set", hints=("add `--dataset NAME`",))
-    settings = session.settings(session.look_for_project())
+    settings = session.settings(session.look_for_project(is_needed=False))
     with session.watching() as progress:
         from fs4cli.stages.check_dataset import run_check_dataset
 

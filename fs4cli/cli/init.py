@@ -2,6 +2,7 @@
 
 import glob
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 from fs4cli.cli.help_page import COMMON
 from fs4cli.cli.options import setting_option
 from fs4cli.cli.session import Session
-from fs4cli.errors import InputError, ProjectError
+from fs4cli.errors import InputError, ProjectError, UsageError
 from fs4cli.files import explain_os_errors
 from fs4cli.project.find import is_project
 from fs4cli.project.project import Project
@@ -33,14 +34,25 @@ def init(
       fs4 init myproject
       fs4 init myproject --images ./photos --classes 11
     """
+    shared = session.shared
+    if shared.set or shared.seed is not None or shared.device is not None:
+        raise UsageError(
+            "`fs4 init` writes `images` and `classes` only",
+            hints=(
+                "leave out `--set`, `--seed` and `--device`: write them into `fs4.yaml`, or give them to `fs4 train`",
+            ),
+        )
+    named = f" -C {shlex.quote(str(folder))}"
     if is_project(folder):
         if images or classes is not None:
             session.report.warn(f"`{folder / 'fs4.yaml'}` is left as it is: change `images` and `classes` there")
         session.report.say(f"`{folder}` is a project already")
-        session.report.show({"project": folder.resolve(), "created": False}, paths=(folder,), next_command="fs4 status")
+        session.report.show(
+            {"project": folder.resolve(), "created": False}, paths=(folder,), next_command=f"fs4 status{named}"
+        )
         return
     project = create_project(folder, images=images or (), classes=classes)
-    more = "" if images else " --images DIR"
+    more = named if images else f" --images DIR{named}"
     session.report.say(f"made `{folder}`; its settings are in `{folder / 'fs4.yaml'}`")
     session.report.show({"project": project.root, "created": True}, paths=(folder,), next_command=f"fs4 train{more}")
 

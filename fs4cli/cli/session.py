@@ -1,6 +1,7 @@
 """What a command works with: its project and settings, who watches it, what it says and with which code it ends."""
 
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -28,6 +29,9 @@ from fs4cli.settings_file.keys import read_setting, value_text
 
 Options = Mapping[str, tuple[Any, str]]
 """By dotted setting, the value of an option and the option's name; None and empty values count as not given."""
+_COMMAND = re.compile(rf"`(fs4 (?:{'|'.join(STAGES)}|status|verify)(?: [^`]*)?)`")
+"""A command in a hint that is about a project; those that name one themselves say `fs4 init` or `fs4 demo`."""
+
 CLOSED = 141
 """Exit code when nobody reads stdout any more."""
 
@@ -70,6 +74,7 @@ class Session:
         except Fs4Error as error:
             if self.report.verbose:
                 self.report.talk("".join(traceback.format_exception(error)).rstrip())
+            error.hints = tuple(self._name_project(hint) for hint in error.hints)
             try:
                 self.report.fail(error)
             except OutputClosed:
@@ -84,13 +89,16 @@ class Session:
         """
         return self._use(find_project(self.shared.project, environment=os.environ, folder=Path.cwd()))
 
-    def look_for_project(self) -> Project | None:
+    def look_for_project(self, *, is_needed: bool = True) -> Project | None:
         """The project that the command means, or None if there is none.
 
+        Args:
+            is_needed: Which one it is decides what happens; else several are as none.
+
         Raises:
-            ProjectError: The named folder is none, or there are several.
+            ProjectError: The named folder is none, or there are several and one is needed.
         """
-        found = look_for_project(self.shared.project, environment=os.environ, folder=Path.cwd())
+        found = look_for_project(self.shared.project, environment=os.environ, folder=Path.cwd(), is_needed=is_needed)
         return None if found is None else self._use(found)
 
     def use_project(self, project: Project) -> Project:
@@ -179,6 +187,10 @@ class Session:
             )
         if not typer.confirm("Go on?", err=True):
             raise UsageError("nothing was removed", hints=("leave out `--fresh` to go on with what is there",))
+
+    def _name_project(self, hint: str) -> str:
+        """The hint with this project in the commands that it names."""
+        return _COMMAND.sub(lambda command: f"`{self.suggest(command[1])}`", hint)
 
     def _use(self, found: FoundProject) -> Project:
         if found.is_guess:

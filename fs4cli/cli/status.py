@@ -31,7 +31,17 @@ def status(
         lines = [*status_lines(found), f"next: {session.suggest(found.next_command)}"]
         session.report.write(show_lines("\n".join(lines)) + "\n")
     if check and found.stale:
-        raise CheckError(f"stale: {', '.join(found.stale)}", hints=("`fs4 train` runs what is stale",))
+        raise CheckError(f"stale: {', '.join(found.stale)}", hints=_name_remedies(found))
+
+
+def _name_remedies(found: ProjectStatus) -> tuple[str, ...]:
+    """What makes each stale result anew: train's whole job by one command, what stands on the model by its own."""
+    later = [f"`fs4 {stage}` with the same images makes its result anew" for stage in found.stale if stage in _LATER]
+    job = [f"`{found.next_command}` does the rest"] if len(later) < len(found.stale) else []
+    return (*job, *later)
+
+
+_LATER = ("predict", "evaluate")
 
 
 def status_of(project: Project, settings: Settings) -> ProjectStatus:
@@ -45,7 +55,7 @@ def status_lines(found: ProjectStatus) -> list[str]:
     stages = {stage.stage: stage for stage in found.stages}
     lines = [f"project {os.path.basename(found.root)}{_images(stages['ingest'])}"]
     for stage in found.stages:
-        if stage.state == "missing" and stage.stage in ("predict", "evaluate"):
+        if stage.state == "missing" and stage.stage in _LATER:
             continue  # they need not be run, and leave no trace in the project when the masks go elsewhere
         lines.append(f"{stage.stage:<10}{stage.state:<9} {stage_line(stage)}".rstrip())
         lines += [f"{'':<20}{reason}" for reason in (*_reasons(stage)[1:], *_health(stage))]

@@ -63,9 +63,10 @@ def train(
         _show_plan(session, project, settings, fresh=fresh)
         return
     if fresh:
-        session.confirm_removal([project.stage("train")], agreed=yes)
-    else:
-        _refuse_stale(project, settings)
+        from fs4cli.planning.stage import find_stale
+
+        stale = {*find_stale(project, settings), "train"}
+        session.confirm_removal([project.stage(stage) for stage in _JOB if stage in stale], agreed=yes)
     with session.writing(project) as progress:
         from fs4cli.pipeline import train_from_images
 
@@ -85,18 +86,6 @@ def _new_project(session: Session, images: list[str], classes: str | None, dry_r
     except ProjectError as error:
         raise ProjectError(error.message, hints=("`fs4 init myproject` makes one elsewhere",)) from None
     return session.use_project(project)
-
-
-def _refuse_stale(project: Project, settings: Settings) -> None:
-    """A trained result that will not fit is refused now, not after the hours that the earlier stages take."""
-    stages = {stage.stage: stage for stage in status_of(project, settings).stages}
-    reasons = why_start_over("train", stages)
-    if reasons:
-        raise ProjectError(
-            f"train {'finished' if stages['train'].is_finished else 'stopped'} with other settings or inputs",
-            details=reasons,
-            hints=(f"`fs4 train --fresh` starts over and removes `{project.stage('train')}`", "or undo the change"),
-        )
 
 
 def _show_plan(session: Session, project: Project, settings: Settings, *, fresh: bool) -> None:

@@ -19,6 +19,7 @@ from fs4cli.data.masks import read_mask
 from fs4cli.demo.folder import SceneFolder, write_scenes
 from fs4cli.demo.materials import MATERIALS, PALETTE
 from fs4cli.demo.overview import Row, draw_overview
+from fs4cli.errors import ProjectError
 from fs4cli.files import explain_os_errors, write_atomic
 from fs4cli.pipeline import train_from_images
 from fs4cli.progress import Progress
@@ -89,7 +90,11 @@ def run_demo(
     project = _open_project(folder / "project", scenes, settings)
     with lock_project(project, command=("fs4", *sys.argv[1:])):
         images = (os.path.abspath(scenes.images("train")),)
-        train_from_images(project, settings, images=images, progress=progress, fresh=fresh)
+        try:
+            train_from_images(project, settings, images=images, progress=progress, fresh=fresh)
+        except ProjectError as error:
+            hints = ("choose a new folder, for example `fs4 demo ./try`", f"or delete `{folder}`")
+            raise ProjectError(error.message, details=error.details, hints=hints) from error
         held_out = scenes.images("test")
         predicted = run_predict(
             [str(held_out)], out=None, project=project, model=None, settings=settings, fresh=fresh, progress=progress

@@ -11,11 +11,10 @@ from typing import Any
 from fs4cli.config import Settings, stage_settings, with_values
 from fs4cli.errors import ConfigError, ProjectError
 from fs4cli.files import remove_leftovers
-from fs4cli.planning.duration import parse_duration
 from fs4cli.planning.facts import plan_classes, read_facts
 from fs4cli.progress import Progress
 from fs4cli.project.plan import PRESETS, Planned, choose_preset, plan_values, write_plan
-from fs4cli.project.project import Project
+from fs4cli.project.project import NEEDS, Project
 from fs4cli.project.record import (
     Record,
     find_changes,
@@ -66,8 +65,7 @@ def open_stage(
     if record is None:
         return _start(project, stage, settings, inputs, progress)
     settings = keep_earlier_choices(settings, stage, record)
-    values, explicit = stage_settings(settings, stage)
-    changes = find_changes(record, settings=values, explicit=explicit, inputs=inputs)
+    changes = _find_record_changes(record, settings, inputs)
     if changes and _has_made_nothing(project, stage, record):
         return _start(project, stage, settings, inputs, progress)
     if changes:
@@ -102,16 +100,43 @@ def close_stage(project: Project, opened: OpenedStage, *, outputs: dict[str, str
 
 
 def find_stage_changes(project: Project, stage: str, settings: Settings) -> list[str] | None:
-    """Why a stage must run: its changes, ["..."]; empty if its result fits; None if it never finished."""
+    """Why what a stage made, or began, does not fit: its changes; empty if it fits; None if it has made nothing."""
     record = read_record(project, stage)
-    if record is None or record.state != "done":
+    if record is None or _has_made_nothing(project, stage, record):
         return None
     try:
-        inputs = read_inputs(project, stage)
+        return _find_record_changes(record, settings, read_inputs(project, stage))
     except ProjectError as error:
         return [error.message]
-    kept = keep_earlier_choices(settings, stage, record)
-    values, explicit = stage_settings(kept, stage)
+
+
+def find_stale(project: Project, settings: Settings) -> dict[str, list[str]]:
+    """The stages up to train that made, or began, what does not fit any more, each with the reasons.
+
+    Train is among them if an earlier stage that it stands on is. Images that nobody has read again are taken to be as
+    they were, and a stage that is not done, or gone, to come out as before.
+
+    Raises:
+        ProjectError: A record is damaged.
+    """
+    stale: dict[str, list[str]] = {}
+    for stage in ("pretrain", "cluster", "train"):
+        record = read_record(project, stage)
+        if record is None or _has_made_nothing(project, stage, record):
+            continue
+        before = {needed: read_record(project, needed) for needed in NEEDS[stage]}
+        inputs = {needed: one.fingerprint for needed, one in before.items() if one is not None and one.state == "done"}
+        reasons = _find_record_changes(record, settings, inputs)
+        if not reasons and stage == "train":
+            reasons = [f"{earlier}: {reason}" for earlier, told in stale.items() for reason in told]
+        if reasons:
+            stale[stage] = reasons
+    return stale
+
+
+def _find_record_changes(record: Record, settings: Settings, inputs: dict[str, str]) -> list[str]:
+    kept = keep_earlier_choices(settings, record.stage, record)
+    values, explicit = stage_settings(kept, record.stage)
     return find_changes(record, settings=values, explicit=explicit, inputs=inputs)
 
 
@@ -162,6 +187,7 @@ def _has_made_nothing(project: Project, stage: str, record: Record) -> bool:
 
 def _start(project: Project, stage: str, settings: Settings, inputs: dict[str, str], progress: Progress) -> OpenedStage:
     _check_levels(settings)
+    _check_crops(settings)
     values, explicit = stage_settings(settings, stage)
     # the clock starts before the classes are counted: that is part of a budget
     record = start_record(stage, settings=values, explicit=explicit, inputs=inputs, seed=settings.seed)
@@ -172,7 +198,6 @@ def _start(project: Project, stage: str, settings: Settings, inputs: dict[str, s
     if classes is not None:
         plan["classes"] = classes
     if settings.budget is not None:
-        parse_duration(settings.budget)
         plan.pop(f"{stage}.steps", None)  # `plan_budget` will measure what they cost
     wanted = {key: planned for key, planned in plan.items() if values.get(key) == "auto"}
     chosen = values.get("cluster.clusters")
@@ -195,15 +220,23 @@ def _start(project: Project, stage: str, settings: Settings, inputs: dict[str, s
 
 def _check_levels(settings: Settings) -> None:
     grids, clusters = settings.cluster.grids, settings.cluster.clusters
-    if len(grids) == 0 or min(grids) < 1 or len(set(grids)) < len(grids):
+    if len(grids) == 0 or min(grids) < 1 or list(grids) != sorted(set(grids)):
         raise ConfigError(
-            f"cluster.grids {list(grids)} are not different numbers of at least 1", hints=("write [1, 2, 4]",)
+            f"cluster.grids {list(grids)} are not different numbers of at least 1, the smallest first",
+            hints=("write [1, 2, 4]",),
         )
     if isinstance(clusters, tuple) and len(clusters) != len(grids):
         raise ConfigError(
             f"cluster.clusters has {len(clusters)} values and cluster.grids {len(grids)}",
             hints=("name as many clusters as grids, or write `auto`",),
         )
+
+
+def _check_crops(settings: Settings) -> None:
+    """Views and their labels lie on one grid of 4 x 4 pixels."""
+    for key, crop in (("pretrain.crop", settings.pretrain.crop), ("train.crop", settings.train.crop)):
+        if isinstance(crop, int) and crop % 4:
+            raise ConfigError(f"{key} {crop} is no multiple of 4", hints=(f"write {crop + -crop % 4}",))
 
 
 def whole(value: int | str) -> int:

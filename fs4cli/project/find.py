@@ -45,11 +45,19 @@ def find_project(named: Path | None, *, environment: Mapping[str, str], folder: 
     return found
 
 
-def look_for_project(named: Path | None, *, environment: Mapping[str, str], folder: Path) -> FoundProject | None:
+def look_for_project(
+    named: Path | None, *, environment: Mapping[str, str], folder: Path, is_needed: bool = True
+) -> FoundProject | None:
     """As `find_project`, but None where there is no project at all.
 
+    Args:
+        named: As given with `--project`; goes before everything else.
+        environment: Looked at for `FS4_PROJECT`.
+        folder: Where the command was typed.
+        is_needed: Which one it is decides what happens; else several in sub-folders are as none.
+
     Raises:
-        ProjectError: The named folder is no project, or several sub-folders are one.
+        ProjectError: The named folder is no project, or several sub-folders are one and it is needed.
     """
     if named is not None:
         return FoundProject(_check(folder / named, "--project"))
@@ -60,6 +68,8 @@ def look_for_project(named: Path | None, *, environment: Mapping[str, str], fold
         if is_project(parent):
             return FoundProject(Project(parent))
     below = _projects_below(folder)
+    if len(below) > 1 and not is_needed:
+        return None
     if len(below) > 1:
         raise ProjectError(
             f"{len(below)} projects in sub-folders of `{folder}`",

@@ -96,12 +96,13 @@ def why_start_over(stage: str, found: Mapping[str, StageStatus]) -> tuple[str, .
 
     Args:
         stage: Its name.
-        found: The status of every stage by name. A stale stage that this one stands on is going to change.
+        found: The status of every stage by name. A stale stage that this one stands on is going to change, but for
+            ingest: its settings may change, or the images' folder move, and the images stay the same.
     """
     own = found[stage]
     if own.state != "stale":
         return ()
-    upstream = [found[name] for name in own.waits_for if found[name].state == "stale"]
+    upstream = [found[name] for name in own.waits_for if found[name].state == "stale" and name != "ingest"]
     return own.reasons or tuple(f"{one.stage}: {reason}" for one in upstream for reason in one.reasons)
 
 
@@ -188,7 +189,8 @@ def _next_command(found: Mapping[str, StageStatus], running: bool, has_images: b
         return f"fs4 {damaged} --fresh"
     if found["ingest"].state == "missing" and not has_images:
         return "fs4 train --images DIR"
-    if why_start_over("train", found):
+    half_way = [found[stage] for stage in ("pretrain", "cluster") if not found[stage].is_finished]
+    if why_start_over("train", found) or any(stage.state == "stale" and stage.reasons for stage in half_way):
         return "fs4 train --fresh"
     if any(found[stage].state != "done" for stage in _JOB):
         return "fs4 train"

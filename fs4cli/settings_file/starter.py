@@ -74,7 +74,7 @@ def _quoted(text: str) -> str:
 
 
 def _relative(image: Path, folder: Path) -> str:
-    absolute = os.path.normpath(Path.cwd() / image)
+    absolute = os.path.normpath(Path.cwd() / os.path.expanduser(image))
     relative = os.path.relpath(absolute, os.path.realpath(folder))
     near = not relative.startswith(os.path.join("..", ".."))
     if near and Path(os.path.realpath(folder), relative).exists() == Path(absolute).exists():

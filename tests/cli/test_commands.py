@@ -15,6 +15,7 @@ from fs4cli.project.project import NEEDS, Project
 from fs4cli.project.record import finish_record, start_record, write_record
 
 JOB = ("ingest", "pretrain", "cluster", "train")
+_OF_EVERY_RUN = (".fs4", "lock", "run.json", "logs", "fs4.log")
 
 
 def finish_job(folder: Path, **settings) -> Project:
@@ -61,7 +62,22 @@ class TestInit:
         assert outcome.out == "new/deep\n"
         assert [path.name for path in (tmp_path / "new/deep").iterdir()] == ["fs4.yaml"]
         assert len((tmp_path / "new/deep/fs4.yaml").read_text().splitlines()) <= 40
-        assert "next: fs4 train --images DIR" in outcome.err
+        assert "next: fs4 train --images DIR -C new/deep" in outcome.err
+
+    @pytest.mark.parametrize("words", [["--seed", "3"], ["--set", "nonsense=1"], ["--device", "cpu"]])
+    def test_what_it_does_not_write_is_refused(self, fs4, tmp_path, words):
+        outcome = fs4("init", "p", *words)
+
+        assert (outcome.code, (tmp_path / "p").exists()) == (2, False)
+        assert "writes `images` and `classes` only" in outcome.err
+
+    def test_a_home_that_the_shell_did_not_spell_out_is_found(self, fs4, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        (tmp_path / "home" / "photos").mkdir(parents=True)
+        fs4("init", "p", "--images=~/photos")
+        shown = json.loads(fs4("config", "show", "--json", "-C", "p").out)["result"]
+
+        assert shown["images"]["value"] == [str(tmp_path / "home" / "photos")]
 
     def test_given_images_and_classes_are_in_the_file(self, fs4, tmp_path):
         (tmp_path / "photos").mkdir()
@@ -138,7 +154,13 @@ class TestTrain:
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize(
-        ("words", "code"), [(["--classes", "1"], 3), (["--set", "a=1"], 3), (["--images", "nowhere"], 4)]
+        ("words", "code"),
+        [
+            (["--classes", "1"], 3),
+            (["--set", "a=1"], 3),
+            (["--budget", "20mins"], 3),
+            (["--images", "nowhere"], 4),
+        ],
     )
     def test_a_mistake_makes_no_project(self, fs4, tmp_path, words, code):
         (tmp_path / "photos").mkdir()
@@ -152,6 +174,12 @@ class TestTrain:
         (tmp_path / "fs4-project" / "mine").touch()
 
         assert fs4("train", "--images", "photos").code == 5
+
+    def test_hints_name_the_project_that_was_named(self, fs4, project):
+        outcome = fs4("pretrain", "-C", "p")
+
+        assert outcome.code == 5
+        assert "hint: run `fs4 ingest -C p` first" in outcome.err
 
     def test_a_dry_run_says_which_stages_run_and_why_and_writes_nothing(self, fs4, project):
         finish_job(project)
@@ -182,14 +210,16 @@ class TestTrain:
         assert outcome.out.count("never ran") == 4
         assert not (tmp_path / "fs4-project").exists()
 
-    def test_a_stale_result_is_refused_before_anything_runs(self, fs4, project, stages):
+    def test_a_stale_result_is_refused_before_anything_runs(self, fs4, project):
         finish_job(project)
+        before = sorted(project.rglob("*"))
         outcome = fs4("train", "--set", "pretrain.steps=7")
 
         assert outcome.code == 5
         assert "error: train finished with other settings or inputs\n  pretrain: pretrain.steps changed" in outcome.err
-        assert "hint: `fs4 train --fresh` starts over and removes" in outcome.err
-        assert stages.calls == {}
+        removed = f"`{project / 'pretrain'}`, `{project / 'train'}`"
+        assert f"hint: `fs4 train --fresh` starts over and removes {removed}" in outcome.err
+        assert [path for path in sorted(project.rglob("*")) if path.name not in _OF_EVERY_RUN] == before
 
     def test_fresh_names_what_goes_and_needs_yes_where_nobody_can_be_asked(self, fs4, project, stages, monkeypatch):
         monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False))

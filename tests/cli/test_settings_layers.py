@@ -177,11 +177,11 @@ def test_paths_in_the_file_start_at_the_file_and_others_where_one_types(tmp_path
 
 
 def test_text_settings_keep_text_that_looks_like_something_else(tmp_path):
-    path = write(tmp_path, "images: [2020, '3', a b]\nbudget: 1:30\nmodel:\n  backbone: 1e3\n")
+    path = write(tmp_path, "images: [2020, '3', a b]\ndevice: 1:30\nmodel:\n  backbone: 1e3\n")
     settings = load_settings(path, environment={}).settings
 
     assert [Path(image).name for image in settings.images] == ["2020", "3", "a b"]
-    assert settings.budget == "1:30"
+    assert settings.device == "1:30"
     assert settings.model.backbone == "1e3"
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fs4cli.cli.report import show_lines
+from fs4cli.duration import parse_duration
 from fs4cli.errors import ConfigError
 from fs4cli.evaluation.classes import find_class_table, read_class_table
-from fs4cli.planning.duration import parse_duration
 from fs4cli.settings_file import load_settings
 from fs4cli.settings_file.keys import read_setting, section_names, setting_fields, value_text
 from fs4cli.settings_file.starter import starter_text

@@ -12,6 +12,14 @@ def make_project(folder: Path) -> Path:
     return folder
 
 
+def test_where_it_does_not_matter_which_several_projects_are_as_none(tmp_path):
+    for name in ("a", "b"):
+        make_project(tmp_path / name)
+    assert look_for_project(None, environment={}, folder=tmp_path, is_needed=False) is None
+    with pytest.raises(ProjectError, match="2 projects"):
+        look_for_project(None, environment={}, folder=tmp_path)
+
+
 def test_the_order_is_named_then_variable_then_around_then_below(tmp_path):
     named, variable, around = (make_project(tmp_path / name) for name in ("named", "variable", "around"))
     below = make_project(around / "below")

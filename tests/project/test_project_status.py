@@ -201,6 +201,7 @@ def test_a_damaged_record_is_named_and_spares_the_other_stages(tmp_path):
         ("train.steps", 7, ("train.steps changed auto -> 7",)),
         ("pretrain.steps", 7, ("pretrain: pretrain.steps changed auto -> 7",)),
         ("predict.flip", False, ()),
+        ("ingest.pattern", "*.png", ()),
     ],
 )
 def test_why_train_must_start_over_names_its_own_change_or_the_earlier_stages(tmp_path, key, value, reasons):
@@ -208,6 +209,22 @@ def test_why_train_must_start_over_names_its_own_change_or_the_earlier_stages(tm
     status = look(Project(tmp_path), with_values(Settings(), {key: value}))
 
     assert why_start_over("train", {stage.stage: stage for stage in status.stages}) == reasons
+
+
+def test_images_that_are_to_be_read_again_may_be_the_same(tmp_path):
+    finish(Project(tmp_path), *JOB)
+    status = look(Project(tmp_path), with_values(Settings(), {"images": ("/moved",)}))
+
+    assert states(status)[0] == "stale"
+    assert status.next_command == "fs4 train"
+
+
+def test_a_stage_stopped_half_way_with_other_settings_can_only_start_over(tmp_path):
+    project = Project(tmp_path)
+    begin(project, "pretrain", Settings(), finish(project, "ingest"))
+    status = look(project, with_values(Settings(), {"pretrain.steps": 7}))
+
+    assert status.next_command == "fs4 train --fresh"
 
 
 def test_a_stopped_earlier_stage_alone_is_no_reason_to_start_over(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from toy_project import CLASSES, Stopping, choose_tiny, draw_folder, draw_picture
 
-from fs4cli.errors import Interrupted, ProjectError
+from fs4cli.errors import Interrupted, ProjectError, ResourceError
 from fs4cli.evaluation.matching import match_clusters
 from fs4cli.pipeline import train_from_images
 from fs4cli.progress import SilentProgress
@@ -115,16 +115,62 @@ def test_a_second_call_does_nothing_and_says_so(job, tmp_path):
     assert project.model.stat().st_mtime_ns == written
 
 
-def test_a_stage_that_is_stale_runs_again_with_the_reason_and_train_asks(job, tmp_path):
+def test_a_change_that_train_cannot_keep_is_refused_before_anything_is_thrown_away(job, tmp_path):
     project = _copy(job, tmp_path)
     settings = choose_tiny(train__steps=60, train__learning_rate=3e-3, cluster__clusters=(2, 2, 3))
-    progress = SilentProgress()
+    before = project.record("cluster").read_bytes()
     with pytest.raises(ProjectError, match="train finished with other settings or inputs") as caught:
-        train_from_images(project, settings, progress=progress)
-    assert caught.value.details == ("the result of cluster changed",)
-    [line] = [line for line in progress.said if line.startswith("cluster: runs again")]
+        train_from_images(project, settings, progress=SilentProgress())
+    assert caught.value.details == ("cluster: cluster.clusters changed auto -> [2, 2, 3]",)
+    assert project.record("cluster").read_bytes() == before
+
+    said = _train(project, choose_tiny(train__steps=2, train__rounds=1, cluster__clusters=(2, 2, 3)), fresh=True)
+    [line] = [line for line in said if line.startswith("cluster: runs again")]
     assert "cluster.clusters changed auto -> [2, 2, 3]" in line
-    assert "pretrain: done already" in progress.said
+    assert "pretrain: done already" in said
+
+
+def test_a_new_image_costs_no_trained_network_without_asking(job, tmp_path):
+    project = _copy(job, tmp_path)
+    folder = draw_folder(tmp_path / "more", count=IMAGES + 1)
+    network = (project.stage("pretrain") / "network.safetensors").read_bytes()
+    with pytest.raises(ProjectError, match="train finished with other settings or inputs") as caught:
+        _train(project, images=[str(folder / "images")])
+    assert caught.value.details == ("the result of ingest changed",)
+    assert str(project.stage("pretrain")) in caught.value.hints[0]
+    assert (project.stage("pretrain") / "network.safetensors").read_bytes() == network
+
+
+def test_images_that_moved_and_stayed_the_same_cost_nothing(job, tmp_path):
+    project = _copy(job, tmp_path)
+    folder = draw_folder(tmp_path / "moved", count=IMAGES)
+    said = _train(project, images=[str(folder / "images")])
+    assert [line for line in said if line.endswith("done already")] == [
+        "pretrain: done already",
+        "cluster: done already",
+        "train: done already",
+    ]
+
+
+def test_a_stage_stopped_half_way_asks_before_it_starts_over_with_other_images(tmp_path):
+    folder = draw_folder(tmp_path, count=8)
+    project, settings = Project(folder / "project"), choose_tiny(train__steps=2, train__rounds=1)
+    images = [str(folder / "images")]
+    with pytest.raises(Interrupted):
+        _train(project, settings, images=images, progress=Stopping("pretrain", 2))
+    draw_folder(folder, count=9)
+    with pytest.raises(ProjectError, match="pretrain stopped with other settings or inputs"):
+        _train(project, settings, images=images)
+    said = _train(project, settings, images=images, fresh=True)
+    assert "pretrain: runs again, as the result of ingest changed" in said
+
+
+def test_a_device_that_is_not_there_is_named_before_any_image_is_read(tmp_path):
+    folder = draw_folder(tmp_path, count=2)
+    project = Project(folder / "project")
+    with pytest.raises(ResourceError, match="cuda:7"):
+        _train(project, choose_tiny(device="cuda:7"), images=[str(folder / "images")])
+    assert read_record(project, "ingest") is None
 
 
 def test_fresh_trains_the_segmenter_anew_and_keeps_the_rest(job, tmp_path):
