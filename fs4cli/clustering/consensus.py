@@ -27,13 +27,19 @@ def count_votes(
         clusters: How many each has.
         reference: The grouping whose clusters the others are matched with at first.
     """
-    given = [np.eye(clusters)[ids] for ids in groupings]
-    votes = given[reference]
+    rows = np.arange(len(groupings[reference]))
+    votes = np.eye(clusters)[groupings[reference]]
     for _ in range(MATCHES):
-        votes = np.stack([one[:, _match(votes, one)] for one in given]).mean(0)
-    return votes
+        counts = np.zeros_like(votes)  # one grouping after the other: with many clusters all at once are gigabytes
+        for ids in groupings:
+            counts[rows, _match(votes, ids)[ids]] += 1
+        votes = counts
+    return votes / len(groupings)
 
 
-def _match(known: Float64[np.ndarray, "n k"], asked: Float64[np.ndarray, "n k"]) -> Int64[np.ndarray, " k"]:
-    """For each cluster of the first, the one of the second that is matched with it: most pixels in common in all."""
-    return linear_sum_assignment(known.T @ asked, maximize=True)[1]
+def _match(votes: Float64[np.ndarray, "n k"], ids: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:
+    """For each cluster of a grouping, the one of the votes that is matched with it: most pixels in common in all."""
+    clusters = votes.shape[1]
+    common = np.stack([np.bincount(ids, voted, clusters) for voted in votes.T])
+    voted, asked = linear_sum_assignment(common, maximize=True)
+    return voted[np.argsort(asked)]

@@ -56,7 +56,15 @@ class Dataset:
         }
 
 
-def find_dataset(name: str, *, root: Path | None, split: str | None, protocol: Protocol, void: int = 255) -> Dataset:
+def find_dataset(
+    name: str,
+    *,
+    root: Path | None,
+    split: str | None,
+    protocol: Protocol,
+    void: int = 255,
+    is_void_chosen: bool = False,
+) -> Dataset:
     """Find a data set.
 
     Args:
@@ -65,6 +73,7 @@ def find_dataset(name: str, *, root: Path | None, split: str | None, protocol: P
         split: Which part; if left out, the one that the protocol scores.
         protocol: The rules of scoring.
         void: The label value that is not counted, where neither the data set nor a `classes.yaml` says so.
+        is_void_chosen: It goes before what a `classes.yaml` says.
 
     Raises:
         InputError: It is not there, or its `classes.yaml` cannot be used.
@@ -78,5 +87,5 @@ def find_dataset(name: str, *, root: Path | None, split: str | None, protocol: P
     layout = find_layout(benchmark, place, split)
     table = benchmark.table
     if table is None and layout.classes_near is not None:
-        table = find_class_table(layout.classes_near)
+        table = find_class_table(layout.classes_near, void=void if is_void_chosen else None)
     return Dataset(benchmark, split, layout, LabelReader(table, void=void))

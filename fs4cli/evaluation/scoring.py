@@ -80,26 +80,41 @@ class Scoring:
         """Score the masks that a model makes; raises as `score_masks` does."""
         return self._score(None, path, maker, progress)
 
+    def check_probe(self, probe: ProbeSource) -> None:
+        """Refuse a probe that nothing can be fitted on, before anything is scored.
+
+        Raises:
+            UsageError: Nothing says what to fit on, or which classes there are.
+        """
+        if self.dataset is None and (probe.labels is None or probe.images is None):
+            raise UsageError(
+                "a probe needs labelled images of its own, none of which is scored",
+                hints=("add `--probe-images DIR --probe-labels DIR`",),
+            )
+        labels = self.labels
+        table = self.dataset.reader.table if self.dataset is not None else labels and find_class_table(labels)
+        if table is None:
+            raise UsageError(
+                "a probe needs to know the classes", hints=("name them in a `classes.yaml` beside the labels",)
+            )
+
     def find_probe_pairs(self, probe: ProbeSource, scored: Scored) -> tuple[tuple[Pair, ...], str]:
         """What a linear probe is fitted on, none of which is scored, and the same in words.
 
         Raises:
             InputError: A folder or split is missing, or an image would be fitted on and scored as well.
-            UsageError: Nothing says what to fit on.
+            UsageError: As `check_probe`.
         """
+        self.check_probe(probe)
         if self.dataset is not None:
             split = probe.split or "train"
             other = replace(self.dataset, split=split, layout=self.dataset.find_split(split))
             selection = other.select(images=True)
             pairs, problems, words = selection.pairs, selection.problems, f"split {split}: {selection.listing}"
-        elif probe.labels is not None and probe.images is not None:
+        else:
+            assert probe.labels is not None  # `check_probe`
             pairing = pair_files(probe.labels, images=probe.images)
             pairs, problems, words = pairing.pairs, pairing.problems, f"labels in `{probe.labels}`"
-        else:
-            raise UsageError(
-                "a probe needs labelled images of its own, none of which is scored",
-                hints=("add `--probe-images DIR --probe-labels DIR`",),
-            )
         if problems and not self.skip_bad:
             raise InputError(
                 f"{len(problems)} labels of the probe cannot be used",

@@ -21,6 +21,9 @@ from fs4cli.model.device import Precision, autocast
 MULTIPLE = 32
 """Heights and widths that the network takes are multiples of its coarsest stride."""
 
+_PIXELS = 4_000_000
+"""Of the images of one forward pass together, at most: long strips go a few at a time."""
+
 STRIDE = 4
 """Pixels of the shrunk image per feature."""
 
@@ -90,7 +93,8 @@ def extract_maps(
     while start < len(positions):
         first = shrink_image(images[positions[start]], short_side)
         group = [first]
-        while start + len(group) < len(positions) and len(group) < batch:
+        most = min(batch, max(1, _PIXELS // first[0, 0].numel()))
+        while start + len(group) < len(positions) and len(group) < most:
             following = shrink_image(images[positions[start + len(group)]], short_side)
             if following.shape != first.shape:
                 break

@@ -121,20 +121,24 @@ def run_evaluate(
     if project is not None and not models and not folders:
         inputs, models = read_inputs(project, "evaluate"), [project.model]
     place = project.stage("evaluate") if project is not None and out is None else out
-    void = settings.evaluate.void
+    void, is_void_chosen = settings.evaluate.void, "void" in settings.evaluate.model_fields_set
     scoring = Scoring(
         protocol=rules,
         labels=labels,
         images=images,
-        dataset=find_dataset(dataset, root=root, split=split, protocol=rules, void=void) if dataset else None,
+        dataset=None
+        if dataset is None
+        else find_dataset(dataset, root=root, split=split, protocol=rules, void=void, is_void_chosen=is_void_chosen),
         listing=listing,
         void=void,
-        is_void_chosen="void" in settings.evaluate.model_fields_set,
+        is_void_chosen=is_void_chosen,
         workers=count_workers(settings.workers),
         skip_bad=skip_bad,
         place=place,
         is_one_of_many=len(models) + len(folders) > 1,
     )
+    if probe is not None:
+        scoring.check_probe(probe)
     scored = []
     for folder in folders:
         if len(folders) > 1:

@@ -121,7 +121,7 @@ def measure_pixels(cache: ImageCache, *, seed: int, images: int = 200) -> tuple[
 
 def _build_objective(settings: Settings, cache: ImageCache) -> Pretext:
     mean, std = measure_pixels(cache, seed=settings.seed)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = build_network(settings.model.backbone, settings.model.channels, mean=mean, std=std)
         if settings.pretrain.weights is not None:

@@ -100,7 +100,7 @@ def find_round(
 
     Args:
         objective: Whose network, as it is now.
-        source: Of batches; the first ones of the round's own order are looked at.
+        source: Of batches; the first ones are looked at, the same in every round.
         clusters: How many.
         number: Of the round.
         seed: Of views, sampling and k-means.

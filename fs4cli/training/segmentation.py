@@ -80,6 +80,9 @@ class GuidanceLevel:
     labels: Float[Tensor, "n cells m"]
     expected: Float[Tensor, "m k"]
 
+    def __deepcopy__(self, memo: dict) -> "GuidanceLevel":
+        return self  # only read, and the labels of all images may lie on the disk
+
 
 class Segmentation(nn.Module):
     """Trains a segmenter; keeps an average of it, which is the result.

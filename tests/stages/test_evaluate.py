@@ -16,6 +16,7 @@ from fs4cli.config import EvaluateSettings, Settings, with_values
 from fs4cli.data.images import read_image
 from fs4cli.errors import InputError, Interrupted, ProjectError, UsageError
 from fs4cli.evaluation.probe import ProbeSource
+from fs4cli.evaluation.scoring import Scoring
 from fs4cli.progress import SilentProgress, SilentTask
 from fs4cli.project.project import Project
 from fs4cli.project.record import finish_record, read_record, start_record, write_record
@@ -466,6 +467,17 @@ def test_a_model_is_probed_on_images_that_are_not_scored(labels, photos, tmp_pat
         run_evaluate(settings, probe=ProbeSource(images=photos, labels=labels), **options)
     with pytest.raises(UsageError, match="labelled images of its own"):
         run_evaluate(settings, probe=ProbeSource(), **options)
+
+
+def test_a_probe_that_cannot_be_fitted_is_refused_before_anything_is_scored(labels, photos, model, monkeypatch):
+    monkeypatch.setattr(Scoring, "score_model", lambda *_: pytest.fail("scored"))
+    settings = with_values(Settings(), {"device": "cpu"})
+    options = {"labels": labels, "images": photos, "model": model, "progress": SilentProgress()}
+    with pytest.raises(UsageError, match="labelled images of its own"):
+        run_evaluate(settings, probe=ProbeSource(), **options)
+    (labels.parent / "classes.yaml").unlink()
+    with pytest.raises(UsageError, match="needs to know the classes"):
+        run_evaluate(settings, probe=ProbeSource(images=photos, labels=labels), **options)
 
 
 def test_a_probe_of_a_data_set_is_fitted_on_another_split_of_it(tmp_path, model):

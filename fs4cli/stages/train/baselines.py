@@ -2,7 +2,7 @@
 
 In: a workshop. Out: the trained network with centroids as its last layer.
 
-Follows: PiCIE (Cho et al. 2021) and what it compares itself with; docs/method.md section 7.
+Follows: PiCIE (Cho et al. 2021) and what it compares itself with; docs/method.md section 6.
 """
 
 from dataclasses import replace
@@ -37,7 +37,7 @@ def train_baseline(opened: OpenedStage, shop: Workshop, budget: str | None) -> t
         ProjectError: What an earlier run left cannot be read.
     """
     chosen = opened.settings
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(chosen.seed)
         segmenter = shop.build_segmenter(place=False, nearest=True)
     parts: list[FitResult] = []

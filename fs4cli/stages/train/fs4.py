@@ -73,7 +73,7 @@ def _open_assigner(shop: Workshop) -> Assigner:
 def _build_objective(shop: Workshop, assigner: Assigner) -> Segmentation:
     chosen = shop.settings
     window, crop = whole(chosen.train.window), whole(chosen.train.crop)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(chosen.seed)
         rule = assigner.rule if chosen.train.prior else None
         segmenter = shop.build_segmenter(place=assigner.knows_place, has_prior=rule is not None, grids=assigner.grids)

@@ -28,7 +28,7 @@ from fs4cli.stages.train.fs4 import train_fs4
 from fs4cli.stages.train.workshop import Workshop, open_workshop
 
 PREDICT_AT = 2.0
-"""How much larger than the window the finished model looks at images; why, says `workshop.ASSIGN_AT`."""
+"""How much larger than the window the finished model looks at images; why, says `planning.facts.ASSIGN_AT`."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from fs4cli.model.device import Precision, choose_device, choose_precision
 from fs4cli.model.extraction import measure_cues
 from fs4cli.model.network import DenseNetwork, load_network
 from fs4cli.model.segmenter import Segmenter
-from fs4cli.planning.facts import look_larger
+from fs4cli.planning.facts import ASSIGN_AT, look_larger
 from fs4cli.planning.stage import whole
 from fs4cli.progress import Progress
 from fs4cli.project.project import Project
@@ -31,10 +31,6 @@ from fs4cli.training.round_fit import FitRound, Schedule, make_round_fit
 from fs4cli.training.schedule import build_optimizer
 
 WEIGHT_DECAY = 1e-2
-
-ASSIGN_AT = 1.5
-"""How much larger than the window images are looked at when pixels are assigned: views were enlarged nearly as much in
-training, and features lie closer together there."""
 
 _SEEN_FOR_CUES = 60
 """Images that the spread of cues is measured on."""
