@@ -77,6 +77,7 @@ class Result:
         mask_seconds: Of making masks.
         images: Scored.
         commit: Of the code that ran.
+        pretrain_commit: Of the code that pretrained, which may have been for another cell; empty if that is not known.
         started: ISO 8601, UTC.
     """
 
@@ -96,6 +97,7 @@ class Result:
     mask_seconds: float = 0.0
     images: int = 0
     commit: str = ""
+    pretrain_commit: str = ""
     started: str = ""
 
     def answers(self, cell: Cell) -> bool:
@@ -144,13 +146,14 @@ def _run_method(cell: Cell, data: DataSet, folder: Path) -> dict[str, Any]:
         _fs4(("init", str(project), "-q"), hidden=hidden, log=log)
         _fs4(("ingest", "--images", str(data.train), *options, *here), hidden=hidden, log=log)
         _fs4(("pretrain", *budget), hidden=hidden, log=log)
-        write_json(project / _CLOCK, {"seconds": time.monotonic() - began})
+        write_json(project / _CLOCK, {"seconds": time.monotonic() - began, "commit": find_commit()})
         pretrained.parent.mkdir(exist_ok=True)
         project.replace(pretrained)
     shutil.copytree(pretrained, project)
     began = time.monotonic()
     _fs4(("train", "--classes", str(data.classes), *budget), hidden=hidden, log=log)
-    wall = read_json(project / _CLOCK)["seconds"] + time.monotonic() - began
+    clock = read_json(project / _CLOCK)
+    wall = clock["seconds"] + time.monotonic() - began
     began = time.monotonic()
     _fs4(("predict", str(data.test), "-o", str(folder / "masks"), *options, *here), hidden=data.hidden, log=log)
     masks = time.monotonic() - began
@@ -158,6 +161,7 @@ def _run_method(cell: Cell, data: DataSet, folder: Path) -> dict[str, Any]:
     grouping = project / "train" / "round-1" / "grouping.json"
     figures = {
         "wall_seconds": round(wall, 1),
+        "pretrain_commit": clock.get("commit", ""),
         "mask_seconds": round(masks, 1),
         "health": record["summary"].get("health", {}),
         "grouping": read_json(grouping) if grouping.exists() else {},
@@ -215,11 +219,17 @@ def _run(command: Sequence[str], *, hidden: Sequence[Path], log: Path) -> None:
     """Run to the end, blind to the hidden folders.
 
     Raises:
-        RunFailed: It ended with an error.
+        RunFailed: It ended with an error, or tried to see what is hidden, whatever became of it.
     """
+    tries = log.with_name("tries.txt")
     with log.open("ab") as file:
         began = file.tell()
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=blindfold(hidden))
+        environment = {**blindfold(hidden), "FS4_BLINDFOLD_LOG": str(tries.resolve())}
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment)
+    if tries.exists():
+        raise RunFailed(
+            f"{' '.join(command[1:4])} tried to see what only the scorer may see: {tries.read_text()[:1500]}"
+        )
     if done.returncode:
         said = log.read_bytes()[began:].decode(errors="replace")
         raise RunFailed(f"{' '.join(command[1:4])} ended with {done.returncode}: {said[-1500:]}")

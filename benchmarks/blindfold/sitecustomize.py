@@ -1,6 +1,7 @@
 """Whoever opens or lists a forbidden folder is stopped: Python imports this by itself, in a run and in all it starts.
 
-In: `FS4_BLINDFOLD`, folders with the path separator between them. An audit hook cannot be taken away again; it sees
+In: `FS4_BLINDFOLD`, folders with the path separator between them, and `FS4_BLINDFOLD_LOG`, a file that is told of each
+try: a process may take the refusal for a bad image and go on. An audit hook cannot be taken away again; it sees
 what Python itself opens, through links too. (Weights are read by safetensors past it; no label is such a file.)
 """
 
@@ -16,6 +17,7 @@ class Blindfolded(RuntimeError):
 
 
 _FORBIDDEN = tuple(os.path.realpath(place) for place in os.environ.get("FS4_BLINDFOLD", "").split(os.pathsep) if place)
+_LOG = os.environ.get("FS4_BLINDFOLD_LOG", "")
 _EVENTS = ("open", "os.listdir", "os.scandir", "os.link", "os.symlink", "os.rename")
 
 
@@ -26,6 +28,9 @@ def _refuse(event: str, values: tuple[Any, ...]) -> None:
         if isinstance(value, str | bytes | os.PathLike):
             place = os.path.realpath(os.fsdecode(value))
             if any(place == folder or place.startswith(folder + os.sep) for folder in _FORBIDDEN):
+                if _LOG:
+                    with open(_LOG, "a", encoding="utf-8", errors="backslashreplace") as log:
+                        log.write(f"{event} of `{place}`\n")
                 raise Blindfolded(f"{event} of `{place}`: only the scorer may see it")
 
 

@@ -156,10 +156,12 @@ class Reader:
         with self._lock:
             if self._is_closed:
                 raise EOFError
+            wants_hash = "hash" if self._request["short_side"] else "none"
+            arguments = [str(self._request["max_pixels"]), wants_hash]
             try:
                 self._process = process = subprocess.Popen(
                     # -P: a `numpy.py` beside the user's images must not be imported
-                    [sys.executable, "-P", "-m", "fs4cli.data.reader_process", str(self._request["max_pixels"])],
+                    [sys.executable, "-P", "-m", "fs4cli.data.reader_process", *arguments],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,

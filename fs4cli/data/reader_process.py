@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import imagehash
 import numpy as np
 from PIL import Image
 
@@ -22,6 +21,8 @@ from fs4cli.data.refusals import UnreadableImage
 
 LENGTHS = struct.Struct("<IQ")
 _FLAT = 2.0
+_TRIAL = LoadedImage(np.eye(32, dtype=np.uint8)[..., None].repeat(3, 2) * 255, (32, 32), "", "RGB", (), is_grey=True)
+"""A picture that is not flat."""
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -60,6 +61,8 @@ def hash_appearance(image: LoadedImage) -> str:
     """The 64-bit perceptual hash (pHash) in hex; empty for a flat picture, which has no appearance to compare."""
     if np.std(image.pixels[::4, ::4]) < _FLAT:
         return ""
+    import imagehash  # it brings half of scipy, and only who shrinks pictures wants hashes
+
     return str(imagehash.phash(Image.fromarray(image.pixels)))
 
 
@@ -111,8 +114,9 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks: it ends this one
     answers = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
     os.dup2(2, 1)  # a decoder that prints must not print into the answers
-    Image.init()  # loading decoders and the hash must not count as time of the first file
-    imagehash.phash(Image.new("L", (32, 32)))
+    Image.init()  # loading decoders, and the hash, must not count as time of the first file
+    if sys.argv[2] == "hash":
+        hash_appearance(_TRIAL)
     limit_process(int(sys.argv[1]))
     serve(sys.stdin.buffer, answers)
 

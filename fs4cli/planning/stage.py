@@ -113,12 +113,13 @@ def find_stage_changes(project: Project, stage: str, settings: Settings) -> list
 def find_stale(project: Project, settings: Settings) -> dict[str, list[str]]:
     """The stages up to train that made, or began, what does not fit any more, each with the reasons.
 
-    Train is among them if an earlier stage that it stands on is. Images that nobody has read again are taken to be as
-    they were, and a stage that is not done, or gone, to come out as before.
+    So is a stage that stands on one of these. Images that nobody has read again are taken to be as they were, and a
+    stage that is not done, or gone, to come out as before.
 
     Raises:
         ProjectError: A record is damaged.
     """
+    own: dict[str, list[str]] = {}
     stale: dict[str, list[str]] = {}
     for stage in ("pretrain", "cluster", "train"):
         record = read_record(project, stage)
@@ -126,11 +127,10 @@ def find_stale(project: Project, settings: Settings) -> dict[str, list[str]]:
             continue
         before = {needed: read_record(project, needed) for needed in NEEDS[stage]}
         inputs = {needed: one.fingerprint for needed, one in before.items() if one is not None and one.state == "done"}
-        reasons = _find_record_changes(record, settings, inputs)
-        if not reasons and stage == "train":
-            reasons = [f"{earlier}: {reason}" for earlier, told in stale.items() for reason in told]
-        if reasons:
-            stale[stage] = reasons
+        own[stage] = _find_record_changes(record, settings, inputs)
+        earlier = [f"{needed}: {reason}" for needed in NEEDS[stage] for reason in own.get(needed, ())]
+        if own[stage] or earlier:
+            stale[stage] = own[stage] or earlier
     return stale
 
 

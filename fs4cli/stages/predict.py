@@ -142,9 +142,10 @@ def _tell_of_others(log: PredictionLog, jobs: Sequence[Job], predictor: Predicto
     rows = [row for row in log.latest.values() if row.state == "written" and row.input not in now]
     others = sum(row.key != predictor.key for row in rows)
     if others:
+        masks = "1 mask" if others == 1 else f"{others:,} masks"
         progress.warn(
-            f"`{log.path.parent}` holds {others:,} masks of another model or other settings: `classes.json` will be of"
-            " this one; name their images, too, or another place"
+            f"`{log.path.parent}` holds {masks} of another model or other settings, and `classes.json` will be of this"
+            " one: name those images, too, or another place"
         )
 
 

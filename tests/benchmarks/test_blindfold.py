@@ -4,11 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cells
 import numpy as np
 import pytest
-from cells import Cell, blindfold, run_cell
+from cells import Cell, RunFailed, blindfold, run_cell
 from PIL import Image
 from sets import DataSet
+
+from fs4cli.files import write_json
 
 TINY = "preset=tiny model.backbone=test_resnet model.channels=16 pretrain.steps=2 train.steps=2 precision=fp32".split()
 TINY += ["pretrain.batch_size=2", "train.batch_size=2", "workers=1", "train.rounds=1"]
@@ -90,7 +93,36 @@ def test_learning_from_a_label_fails_the_cell_and_says_why(data, tmp_path):
     (data.train / "link.png").symlink_to(data.labels / "8.png")
     result = run_cell(Cell("toy", "floor: colour", 0, 0), data, tmp_path / "runs")
 
-    assert result.state == "failed" and "only the scorer may see it" in result.error
+    assert result.state == "failed" and "only the scorer may see: open of" in result.error
+
+
+def test_a_label_that_passes_for_a_bad_image_fails_the_cell_all_the_same(data, tmp_path):
+    (data.train / "link.png").symlink_to(data.labels / "8.png")
+    result = run_cell(Cell("toy", "fs4", 0, 60, tuple(TINY)), data, tmp_path / "runs")
+
+    assert result.state == "failed" and "ingest tried to see what only the scorer may see" in result.error
+
+
+def test_learning_sees_neither_labels_nor_what_is_held_out_and_only_the_scorer_sees_all(data, tmp_path, monkeypatch):
+    seen = {}
+
+    def run(command, *, hidden, log):
+        name = command[3]
+        seen[name] = set(hidden)
+        project = log.parent / "project"
+        if name == "init":
+            project.mkdir()
+        if name == "train":
+            for stage in ("pretrain", "train"):
+                write_json(project / stage / "record.json", {"summary": {"steps": 1, "seconds": 1}})
+        if name == "evaluate":
+            raise RunFailed("far enough")
+
+    monkeypatch.setattr(cells, "_run", run)
+    assert run_cell(Cell("toy", "fs4", 0, 60), data, tmp_path / "runs").error == "far enough"
+    everything = {*data.hidden, *data.held_out}
+    learning = dict.fromkeys(("init", "ingest", "pretrain", "train"), everything)
+    assert seen == {**learning, "predict": set(data.hidden), "evaluate": set()}
 
 
 def test_a_floor_is_scored_as_a_trained_model_is(data, tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from floors import FLOORS, describe_colour, describe_contrast, make_masks
+from floors import describe_colour, describe_contrast, make_masks
 from PIL import Image
 
 from fs4cli.data.masks import read_mask
@@ -63,8 +63,3 @@ def test_a_random_network_is_the_same_for_the_same_seed(halves, tmp_path):
         masks.append(read_mask(tmp_path / name / "a.png"))
 
     assert (masks[0] == masks[1]).all()
-
-
-def test_no_floor_knows_a_label():
-    assert len(FLOORS) == 6
-    assert not any("label" in name for name in FLOORS)

@@ -217,7 +217,7 @@ class TestTrain:
 
         assert outcome.code == 5
         assert "error: train finished with other settings or inputs\n  pretrain: pretrain.steps changed" in outcome.err
-        removed = f"`{project / 'pretrain'}`, `{project / 'train'}`"
+        removed = ", ".join(f"`{project / stage}`" for stage in JOB[1:])
         assert f"hint: `fs4 train --fresh` starts over and removes {removed}" in outcome.err
         assert [path for path in sorted(project.rglob("*")) if path.name not in _OF_EVERY_RUN] == before
 

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import signal
 import subprocess
@@ -179,9 +180,8 @@ def test_a_bug_without_a_project_goes_to_the_temporary_folder(tmp_path):
         "c._planned = lost\n"
         "from fs4cli.cli.app import main; main(['config', 'show'])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env={"TMPDIR": str(tmp_path)}
-    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
     [crash] = tmp_path.glob("crash-*.txt")
 
     assert done.returncode == 1

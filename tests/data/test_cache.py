@@ -237,7 +237,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_cache(tmp_path: Path):
         process = subprocess.Popen(
             [sys.executable, "-c", WRITE_FOR_EVER, str(folder), str(Path(__file__).parent)],
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(MAIN)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(MAIN), os.environ["PYTHONPATH"]))},
         )
         assert process.stdout is not None
         process.stdout.readline()

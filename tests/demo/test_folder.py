@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,9 +20,16 @@ def folder(tmp_path):
     return SceneFolder(tmp_path / "demo", train=3, test=2)
 
 
-@pytest.fixture
-def written(folder):
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    folder = SceneFolder(tmp_path_factory.mktemp("drawn") / "demo", train=3, test=2)
     assert write_scenes(folder, progress=SilentProgress()) == 5
+    return folder
+
+
+@pytest.fixture
+def written(drawn, folder):
+    shutil.copytree(drawn.root, folder.root)
     return folder
 
 

@@ -177,13 +177,11 @@ def test_a_containers_limit_counts_if_it_is_below_the_machines_memory(tmp_path, 
     assert memory_limit(make_machine(tmp_path, group, files)) == (limit or machine)
 
 
-def test_peak_memory_grows_with_what_is_held():
-    before = peak_memory(CPU)
+def test_peak_memory_is_in_bytes():
     held = torch.ones(2**26)  # 256 MB
 
     assert held.sum() == 2**26
-    assert 2**27 < peak_memory(CPU) < 2**40
-    assert peak_memory(CPU) >= before
+    assert 2**28 < peak_memory(CPU) < 2**36
 
 
 def test_a_device_is_described_in_one_line(monkeypatch):

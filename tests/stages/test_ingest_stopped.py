@@ -103,7 +103,7 @@ def test_a_run_killed_at_any_moment_ends_as_one_left_alone(project: Project, tmp
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(project.root), str(folder)],
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(MAIN)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(MAIN), os.environ["PYTHONPATH"]))},
         )
         assert process.stdout is not None
         process.stdout.readline()

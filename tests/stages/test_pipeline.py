@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +24,13 @@ SETTINGS = choose_tiny(train__steps=60, train__learning_rate=3e-3)
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory) -> tuple[Project, list[str], float]:
-    """A project with the whole job done, what was said, and how long it took."""
+def job(tmp_path_factory) -> tuple[Project, list[str]]:
+    """A project with the whole job done, and what was said."""
     folder = draw_folder(tmp_path_factory.mktemp("toy"), count=IMAGES)
-    project, progress, started = Project(folder / "project"), SilentProgress(), time.monotonic()
+    project, progress = Project(folder / "project"), SilentProgress()
     train_from_images(project, SETTINGS, images=[str(folder / "images")], progress=progress)
     run_predict([str(folder / "images")], out=None, project=project, model=None, settings=SETTINGS, progress=progress)
-    return project, progress.said, time.monotonic() - started
+    return project, progress.said
 
 
 def _copy(job, tmp_path: Path) -> Project:
@@ -52,16 +51,12 @@ def _count(masks: list[np.ndarray]) -> np.ndarray:
 
 
 def test_every_stage_that_was_missing_ran_and_was_named(job):
-    project, said, _ = job
+    project, said = job
     for stage in ("pretrain", "cluster"):
         assert f"{stage}: runs, as train needs it" in said
     for stage in ("ingest", "pretrain", "cluster", "train"):
         record = read_record(project, stage)
         assert record is not None and record.state == "done"
-
-
-def test_the_job_on_sixteen_small_pictures_takes_less_than_a_minute(job):
-    assert job[2] < 60
 
 
 def test_the_first_assignment_already_finds_the_shapes(job):

@@ -298,7 +298,7 @@ def test_masks_that_another_model_left_there_are_warned_of(tmp_path, model):
     other = save_segmenter(tmp_path / "other.safetensors", 1)
     progress = SilentProgress()
     predict(second, out=tmp_path / "out", model=other, progress=progress)
-    assert ["holds 1 masks of another model" in line for line in progress.warned] == [True]
+    assert ["holds 1 mask of another model" in line for line in progress.warned] == [True]
 
     progress = SilentProgress()
     predict(first, second, out=tmp_path / "out", model=other, progress=progress)

@@ -212,16 +212,17 @@ def test_views_are_in_other_light_where_the_rule_of_plain_cues_is_doubted(projec
     path.write_text(
         json.dumps({key: value for key, value in (told | {"rule_power": power}).items() if value is not None})
     )
-    seen = []
 
-    class Watched(Segmentation):
-        def __init__(self, segmenter, options, **more):
-            seen.append(options.photometry)
-            super().__init__(segmenter, options, **more)
+    class Seen(Exception):
+        pass
 
-    monkeypatch.setattr(fs4, "Segmentation", Watched)
-    _train(project)
-    assert seen == [light]
+    def look(segmenter, options, **more):
+        raise Seen(options.photometry)
+
+    monkeypatch.setattr(fs4, "Segmentation", look)
+    with pytest.raises(Seen) as caught:
+        _train(project)
+    assert caught.value.args == (light,)
 
 
 def test_assignments_may_be_left_as_they_were_found(project, monkeypatch):

@@ -282,7 +282,7 @@ def test_a_record_of_other_kinds_is_a_damage_and_no_crash(project, stage, values
     path = project.record(stage)
     path.write_text(json.dumps({**read_json(path), **values}))
 
-    verify_project(project)
+    assert verify_project(project).damages
 
 
 def test_what_a_running_command_writes_is_passed_over_and_named(project):

@@ -546,7 +546,7 @@ def test_batches_are_made_while_the_network_works(tmp_path):
     ahead = train(tmp_path / "ahead", objective=Slow, batches=make, workers=1).fit
 
     assert alone.breakdown["data"] > 0.15  # 20 batches of 10 ms
-    assert ahead.breakdown["data"] < 0.06
+    assert ahead.breakdown["data"] < alone.breakdown["data"] / 2
     assert sum(ahead.breakdown.values()) == pytest.approx(ahead.seconds, rel=0.02)
 
 
