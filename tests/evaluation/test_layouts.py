@@ -91,6 +91,15 @@ def test_folders_with_a_classes_file_are_found(tmp_path, place):
     assert pair.image.name == "a.jpg"
 
 
+@pytest.mark.parametrize(("is_void_chosen", "void"), [(False, 9), (True, 7)])
+def test_a_void_value_that_was_chosen_goes_before_that_of_the_folder(tmp_path, is_void_chosen, void):
+    save(tmp_path / "labels" / "a.png", [[0, 1]])
+    save(tmp_path / "images" / "a.jpg", np.zeros((1, 2, 3)))
+    (tmp_path / "classes.yaml").write_text("{classes: [sky, road], void_id: 9}")
+    found = find_dataset("camvid", root=tmp_path, split=None, protocol=FULL, void=7, is_void_chosen=is_void_chosen)
+    assert found.reader.table.void == {void}
+
+
 def test_masks_bear_the_name_of_the_image_the_label_or_the_bare_id(tmp_path):
     layout = find_layout(CITY, draw_city(tmp_path / "city", CITIES), "val")
     masks = tmp_path / "masks"

@@ -82,6 +82,18 @@ def test_only_neighbours_of_one_size_share_a_pass_and_no_more_than_asked(network
     assert [shape[0] for shape in passes] == [2, 1, 1, 2]
 
 
+def test_long_strips_go_a_few_at_a_time(network, images, monkeypatch):
+    monkeypatch.setattr("fs4cli.model.extraction._PIXELS", 2 * 64 * 64)
+    passes = []
+
+    def watched(together: Tensor) -> Tensor:
+        passes.append(tuple(together.shape))
+        return network(together)
+
+    _extract(watched, images[:2] * 2, range(4), batch=16)
+    assert [shape[0] for shape in passes] == [2, 2]
+
+
 def test_images_come_in_the_order_that_is_asked_for(network, images):
     assert [maps.position for maps in _extract(network, images, [5, 0, 3])] == [5, 0, 3]
     assert _extract(network, images, []) == []
