@@ -30,7 +30,7 @@ from fs4cli.settings_file.keys import read_setting, value_text
 Options = Mapping[str, tuple[Any, str]]
 """By dotted setting, the value of an option and the option's name; None and empty values count as not given."""
 _COMMAND = re.compile(rf"`(fs4 (?:{'|'.join(STAGES)}|status|verify)(?: [^`]*)?)`")
-"""A command in a hint that is about a project; those that name one themselves say `fs4 init` or `fs4 demo`."""
+"""A command in a hint that works in a project; `fs4 init` and `fs4 demo` make one of their own."""
 
 CLOSED = 141
 """Exit code when nobody reads stdout any more."""

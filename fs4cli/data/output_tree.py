@@ -4,14 +4,13 @@ In: sources and a place for the masks. Out: a `Job` an image. Nothing that fs4 d
 over, least of all an image.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fs4cli.data.outputs import ENDINGS, EXTRA_FOLDERS, name_outputs
-from fs4cli.data.own_files import CLASSES_SCHEMA, is_own_file, leave_out_own
+from fs4cli.data.own_files import is_own_file, leave_out_own, read_own_table
 from fs4cli.data.predictions import Prediction, PredictionLog
 from fs4cli.data.sources import FoundFile, find_images, show_path
 from fs4cli.errors import InputError, UsageError
@@ -134,13 +133,8 @@ def place_classes(folder: Path, model: str, *, beside: Path | None = None) -> Pa
         InputError: There is a `classes.json` that fs4 did not write.
     """
     path = folder / "classes.json"
-    try:
-        there = json.loads(path.read_bytes())
-        owner = there.get("model") if there.get("schema") == CLASSES_SCHEMA else None
-    except FileNotFoundError:
-        owner = model
-    except (OSError, ValueError, AttributeError, RecursionError):
-        owner = None
+    table = read_own_table(path)
+    owner = model if not os.path.lexists(path) else table.get("model") if table is not None else None
     if beside is not None:
         return path if owner == model else beside.with_suffix(".classes.json")
     if owner is None:

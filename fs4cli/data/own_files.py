@@ -8,6 +8,7 @@ import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import JpegImagePlugin, PngImagePlugin
 
@@ -62,7 +63,7 @@ def leave_out_own(files: Sequence[FoundFile]) -> list[FoundFile]:
         key = (folder, root)
         if key not in known:
             is_below = len(folder) > len(root) and has_table(os.path.dirname(folder), root)
-            known[key] = is_below or _is_own_table(Path(folder, "classes.json"))
+            known[key] = is_below or read_own_table(Path(folder, "classes.json")) is not None
         return known[key]
 
     return [
@@ -74,8 +75,10 @@ def leave_out_own(files: Sequence[FoundFile]) -> list[FoundFile]:
     ]
 
 
-def _is_own_table(path: Path) -> bool:
+def read_own_table(path: Path) -> dict[str, Any] | None:
+    """What a `classes.json` says; None if there is none, or fs4 did not write it."""
     try:
-        return json.loads(path.read_bytes()).get("schema") == CLASSES_SCHEMA
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return False
+        table = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return table if isinstance(table, dict) and table.get("schema") == CLASSES_SCHEMA else None

@@ -95,6 +95,19 @@ class Layer:
     accuracy: float
 
 
+def need_classes(table: ClassTable | None) -> ClassTable:
+    """The table of classes, without which there is no layer to fit.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if table is None:
+        raise UsageError(
+            "a probe needs to know the classes", hints=("name them in a `classes.yaml` beside the labels",)
+        )
+    return table
+
+
 def fit_probe(
     pairs: Sequence[Pair],
     reader: LabelReader,
@@ -120,11 +133,7 @@ def fit_probe(
         InputError: A label or image is bad, or no pixel is labelled.
         Interrupted: A signal asked to stop.
     """
-    table = reader.table
-    if table is None:
-        raise UsageError(
-            "a probe needs to know the classes", hints=("name them in a `classes.yaml` beside the labels",)
-        )
+    table = need_classes(reader.table)
     chosen = sorted(pairs, key=lambda pair: hashlib.sha256(pair.name.encode(errors="replace")).digest())[:IMAGES]
     quota = max(1, PIXELS // max(1, len(chosen)))
     random = np.random.default_rng(seed)

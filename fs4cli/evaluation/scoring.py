@@ -11,7 +11,7 @@ from fs4cli.evaluation.counting import MaskMaker
 from fs4cli.evaluation.dataset import Dataset
 from fs4cli.evaluation.ground_truth import LabelReader
 from fs4cli.evaluation.pairs import Pair, Pairing, pair_files
-from fs4cli.evaluation.probe import ProbeSource, find_overlap
+from fs4cli.evaluation.probe import ProbeSource, find_overlap, need_classes
 from fs4cli.evaluation.problems import Problem, list_names, list_problems
 from fs4cli.evaluation.protocols import Protocol
 from fs4cli.evaluation.published import WARNING, list_published
@@ -91,12 +91,10 @@ class Scoring:
                 "a probe needs labelled images of its own, none of which is scored",
                 hints=("add `--probe-images DIR --probe-labels DIR`",),
             )
-        labels = self.labels
-        table = self.dataset.reader.table if self.dataset is not None else labels and find_class_table(labels)
-        if table is None:
-            raise UsageError(
-                "a probe needs to know the classes", hints=("name them in a `classes.yaml` beside the labels",)
-            )
+        if self.dataset is not None:
+            need_classes(self.dataset.reader.table)
+        elif self.labels is not None:
+            need_classes(find_class_table(self.labels))
 
     def find_probe_pairs(self, probe: ProbeSource, scored: Scored) -> tuple[tuple[Pair, ...], str]:
         """What a linear probe is fitted on, none of which is scored, and the same in words.

@@ -21,11 +21,11 @@ from fs4cli.model.device import Precision, autocast
 MULTIPLE = 32
 """Heights and widths that the network takes are multiples of its coarsest stride."""
 
-_PIXELS = 4_000_000
-"""Of the images of one forward pass together, at most: long strips go a few at a time."""
-
 STRIDE = 4
 """Pixels of the shrunk image per feature."""
+
+_PIXELS = 4_000_000
+"""Of the images of one forward pass together, at most: long strips go a few at a time."""
 
 
 @runtime_checkable
