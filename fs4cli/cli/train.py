@@ -82,7 +82,7 @@ def _new_project(session: Session, images: list[str], classes: str | None, dry_r
     if dry_run:
         return Project(folder.resolve())
     try:
-        project = create_project(folder, images=images, classes=classes)
+        project = create_project(folder, {"images": (images, "--images"), "classes": (classes, "--classes")})
     except ProjectError as error:
         raise ProjectError(error.message, hints=("`fs4 init myproject` makes one elsewhere",)) from None
     return session.use_project(project)

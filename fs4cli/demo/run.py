@@ -131,7 +131,8 @@ def _open_project(root: Path, scenes: SceneFolder, settings: Settings) -> Projec
     if not project.settings_path.exists():
         with explain_os_errors(root):
             root.mkdir(exist_ok=True)  # there before the settings name the images by a path from it
-        write_starter(project.settings_path, images=[str(scenes.images("train"))], classes=settings.classes)
+        images = (str(scenes.images("train")),)
+        write_starter(project.settings_path, {"images": images, "classes": settings.classes})
     return project
 
 

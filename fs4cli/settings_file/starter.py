@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fs4cli.files import write_text
 from fs4cli.settings_file.keys import default_text, setting_fields
 
-SHOWN = (
+SHOWN = {
     "images",
     "classes",
     "preset",
@@ -25,30 +26,28 @@ SHOWN = (
     "train.steps",
     "train.batch_size",
     "predict.size",
-)
-"""The settings in the starter file, in order."""
+}
+"""The settings that the starter file always has."""
 _EXAMPLES = {"images": "[./photos]", "budget": "20m", "pretrain.weights": "./weights.safetensors"}
 _WIDTH = 28
 
 
-def write_starter(path: Path, *, images: Sequence[str] = (), classes: int | str | None = None) -> None:
-    """Write a commented `fs4.yaml` of at most 40 lines.
+def write_starter(path: Path, given: Mapping[str, Any] | None = None) -> None:
+    """Write a commented `fs4.yaml`, of at most 40 lines if no setting is given that it would not show.
 
     Args:
         path: Where; a file there is replaced.
-        images: Folders, files, globs or list files. Written relative to `path`'s folder when they lie in it or beside
-            it, so that both can be moved together.
-        classes: Classes the model shall tell apart; left to the default if None.
+        given: By dotted key, the values that are set; all others are left to their defaults. `images` are written
+            relative to `path`'s folder when they lie in it or beside it, so that both can be moved together.
     """
-    given = {}
-    if images:
-        given["images"] = json.dumps([_relative(Path(image), path.parent) for image in images], ensure_ascii=False)
-    if classes is not None:
-        given["classes"] = str(classes)
-    write_text(path, starter_text(given))
+    values = dict(given or {})
+    if "images" in values:
+        values["images"] = [_relative(Path(image), path.parent) for image in values["images"]]
+    # JSON is YAML: texts in quotes, lists in brackets
+    write_text(path, starter_text({key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}))
 
 
-def starter_text(given: dict[str, str] | None = None) -> str:
+def starter_text(given: Mapping[str, str] | None = None) -> str:
     """The starter file's text; `given` are values, written as YAML, of settings that are not left commented."""
     given = given or {}
     lines = [
@@ -56,7 +55,7 @@ def starter_text(given: dict[str, str] | None = None) -> str:
         "# and plan.json says why. Remove a `#` to change a line. `fs4 config show` lists every setting.",
     ]
     section = ""
-    for key in SHOWN:
+    for key in [key for key in setting_fields() if key in SHOWN or key in given]:
         head, _, name = key.rpartition(".")
         if head != section:
             lines += [f"{head}:"]

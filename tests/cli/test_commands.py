@@ -64,12 +64,23 @@ class TestInit:
         assert len((tmp_path / "new/deep/fs4.yaml").read_text().splitlines()) <= 40
         assert "next: fs4 train --images DIR -C new/deep" in outcome.err
 
-    @pytest.mark.parametrize("words", [["--seed", "3"], ["--set", "nonsense=1"], ["--device", "cpu"]])
-    def test_what_it_does_not_write_is_refused(self, fs4, tmp_path, words):
-        outcome = fs4("init", "p", *words)
+    def test_every_given_setting_is_written(self, fs4, tmp_path, monkeypatch):
+        (tmp_path / "photos").mkdir()
+        monkeypatch.setenv("FS4__TRAIN__STEPS", "9")  # of this shell, not of the project
+        words = ["--seed", "3", "--device", "cpu", "--set", "images=photos", "--set", "cluster.grids=1,3"]
+        outcome = fs4("init", "p", *words, "--set", "budget=20m")
+        monkeypatch.delenv("FS4__TRAIN__STEPS")
+        shown = json.loads(fs4("config", "show", "--json").out)["result"]
+        written = {key: one["value"] for key, one in shown.items() if one["origin"] != "default"}
 
-        assert (outcome.code, (tmp_path / "p").exists()) == (2, False)
-        assert "writes `images` and `classes` only" in outcome.err
+        assert written == {
+            "images": [str(tmp_path / "photos")],
+            "budget": "20m",
+            "seed": 3,
+            "device": "cpu",
+            "cluster.grids": [1, 3],
+        }
+        assert "next: fs4 train -C p\n" in outcome.err
 
     def test_a_home_that_the_shell_did_not_spell_out_is_found(self, fs4, tmp_path, monkeypatch):
         monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -104,9 +115,10 @@ class TestInit:
         assert fs4("init", "empty").code == 0
         assert fs4("init", "file").code == 5
 
-    def test_a_project_is_left_as_it_is(self, fs4, project):
+    @pytest.mark.parametrize("words", [["--classes", "5"], ["--seed", "3"], ["--set", "classes=5"]])
+    def test_a_project_is_left_as_it_is(self, fs4, project, words):
         (project / "fs4.yaml").write_text("classes: 9\n")
-        outcome = fs4("init", "p", "--classes", "5")
+        outcome = fs4("init", "p", *words)
 
         assert outcome.code == 0
         assert "warning: `p/fs4.yaml` is left as it is" in outcome.err
@@ -114,7 +126,14 @@ class TestInit:
 
     @pytest.mark.parametrize(
         ("words", "code"),
-        [(["--classes", "1"], 3), (["--classes", "many"], 3), (["--images", "nowhere"], 4)],
+        [
+            (["--classes", "1"], 3),
+            (["--classes", "many"], 3),
+            (["--images", "nowhere"], 4),
+            (["--set", "nonsense=1"], 3),
+            (["--set", "train.steps"], 2),
+            (["--seed", "-1"], 3),
+        ],
     )
     def test_a_mistake_leaves_no_folder_behind(self, fs4, tmp_path, words, code):
         assert fs4("init", "p", *words).code == code
