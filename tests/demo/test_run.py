@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fs4cli.config import PretrainSettings, Settings, TrainSettings
+from fs4cli.config import PretrainSettings, Settings, TrainSettings, with_values
 from fs4cli.demo.materials import MATERIALS
 from fs4cli.demo.overview import GAP, HEAD, LINE
 from fs4cli.demo.run import BUDGET, fill_settings, match_values, run_demo
@@ -95,3 +95,13 @@ class TestWholeJob:
         assert len(masks) == 3
         assert {path: path.stat().st_mtime_ns for path in made.masks.rglob("*.png")} == masks
         assert np.isclose(again.accuracy, made.accuracy)
+
+    def test_other_settings_are_refused_with_a_remedy_and_nothing_is_lost(self, made):
+        model = (made.project / "train").rglob("*.safetensors")
+        before = {path: path.stat().st_mtime_ns for path in model}
+        other = with_values(TINY, {"seed": 8})
+
+        with pytest.raises(ProjectError, match="with other settings") as error:
+            run_demo(made.picture.parent, settings=other, progress=SilentProgress(), train=12, test=3)
+        assert error.value.hints[0] == "choose a new folder, for example `fs4 demo ./try`"
+        assert before and {path: path.stat().st_mtime_ns for path in before} == before
