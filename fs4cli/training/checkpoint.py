@@ -95,6 +95,15 @@ class CheckpointFolder:
             )
         return None
 
+    def newest_step(self) -> int:
+        """Updates made by the newest checkpoint that is whole; 0 if none was ever saved.
+
+        Raises:
+            ProjectError: As `load_newest`.
+        """
+        found = self.load_newest()
+        return 0 if found is None else found[0]
+
     def _load(self, entry: dict[str, Any], map_location: torch.device | str) -> tuple[dict[str, Any] | None, str]:
         """The state, or None and what is wrong with the file."""
         file = self.path / entry["file"]

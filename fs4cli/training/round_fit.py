@@ -32,6 +32,10 @@ class Schedule:
         """Updates made when a round, counted from 1, is over; round 0 ends before the first."""
         return self.steps * number // self.rounds
 
+    def round_at(self, step: int) -> int:
+        """The round, counted from 1, that makes the update after `step`; the last one once all are made."""
+        return next((number for number in range(1, self.rounds) if step < self.end_of(number)), self.rounds)
+
 
 @runtime_checkable
 class FitRound(Protocol):

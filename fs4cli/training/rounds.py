@@ -37,7 +37,7 @@ class Rounds:
         objective.set_round(assignment.label_maps, shares, sureness, guidance)
 
     def run(
-        self, objective: Segmentation, first: Assignment, *, rounds: int, fit_until: FitRound
+        self, objective: Segmentation, first: Assignment, *, rounds: int, fit_until: FitRound, begun: int = 1
     ) -> tuple[list[FitResult], Assignment, Health]:
         """Train for all rounds, or go on where it stopped.
 
@@ -49,6 +49,8 @@ class Rounds:
             first: Of the first round.
             rounds: How many.
             fit_until: See `FitRound`.
+            begun: The round that training is in, by its newest checkpoint. One before that of the newest assignment if
+                later checkpoints were damaged or replaced: then it is trained again, as it was.
 
         Returns:
             What each round of this run did, the assignment that was learned from last, and the health of what the
@@ -71,8 +73,9 @@ class Rounds:
         for number in range(1, rounds):
             # an assignment that is there was made from a finished round, which need not be trained again
             following = self.assigner.read(number + 1)
-            if following is None:
+            if following is None or number >= begun:
                 fit_round(number)
+            if following is None:
                 following = self.assigner.assign_anew(objective.average, number + 1, current)
             self.assigner.progress.say(f"train: assignment {number + 1}: {following.health.explain()}")
             collapse = find_collapse(current.health, following.health)

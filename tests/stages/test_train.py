@@ -344,6 +344,21 @@ def test_a_damaged_round_is_assigned_again(trained, project, number):
             _train(project)
 
 
+def test_a_run_whose_later_checkpoints_are_gone_ends_as_one_that_has_them(trained, project):
+    checkpoints, kept = project.checkpoints("train"), project.root / "kept"
+    with pytest.raises(Interrupted):
+        _train(project, progress=Stopping("train", 2))  # in the first round, of three updates
+    shutil.copytree(checkpoints, kept)
+    with pytest.raises(Interrupted):
+        _train(project, progress=Stopping("train", 5))  # in the second, whose assignment is there now
+    shutil.rmtree(checkpoints)
+    kept.rename(checkpoints)
+
+    _train(project)
+
+    assert project.model.read_bytes() == Project(trained).model.read_bytes()
+
+
 def test_pyramid_labels_are_needed(project):
     project.record("cluster").unlink()
     with pytest.raises(ProjectError, match="train needs the result of cluster"):

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from fs4cli.training.round_fit import Schedule
 from fs4cli.training.schedule import build_optimizer, learning_rate_at, set_learning_rate
 
 
@@ -76,3 +77,10 @@ def test_a_weight_that_two_modules_share_is_trained_once():
 def test_nothing_to_train_is_the_callers_mistake():
     with pytest.raises(ValueError, match="no parameter asks for gradients"):
         build_optimizer(nn.Linear(2, 2).requires_grad_(False), learning_rate=1.0, weight_decay=0.1)
+
+
+def test_updates_belong_to_rounds_of_as_many_as_can_be():
+    schedule = Schedule(steps=7, rounds=2, learning_rate=1.0)
+
+    assert [schedule.end_of(number) for number in (0, 1, 2)] == [0, 3, 7]
+    assert [schedule.round_at(step) for step in range(8)] == [1, 1, 1, 2, 2, 2, 2, 2]

@@ -46,9 +46,14 @@ def train_fs4(opened: OpenedStage, shop: Workshop, budget: str | None) -> tuple[
         budget=budget,
         seconds_per_step=lambda: measure_steps(objective, source, device=shop.device, precision=shop.precision),
     )
-    fit_until = replace(shop, settings=opened.settings).make_fit(objective, source)
-    number = opened.settings.train.rounds
-    parts, last, health = rounds.run(objective, first, rounds=number, fit_until=fit_until)
+    shop = replace(shop, settings=opened.settings)
+    parts, last, health = rounds.run(
+        objective,
+        first,
+        rounds=opened.settings.train.rounds,
+        fit_until=shop.make_fit(objective, source),
+        begun=shop.find_round(),
+    )
     return opened, Trained(objective.average, add_up(parts), Division(health, last.shares))
 
 

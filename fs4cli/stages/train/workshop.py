@@ -119,7 +119,7 @@ class Workshop:
 
     def make_fit(self, objective: nn.Module, source: BatchSource) -> FitRound:
         """What trains the objective until the end of a round; the steps have been planned."""
-        train = self.settings.train
+        train, schedule = self.settings.train, self._plan_rounds()
         optimizer = build_optimizer(objective, learning_rate=train.learning_rate, weight_decay=WEIGHT_DECAY)
         fit_on = partial(
             fit,
@@ -128,14 +128,30 @@ class Workshop:
             batches=source,
             device=self.device,
             precision=self.precision,
-            checkpoints=CheckpointFolder(self.project.checkpoints("train")),
+            checkpoints=self._checkpoints,
             checkpoint_every=train.checkpoint_every,
             metrics_path=self.project.metrics("train"),
             progress=self.progress,
             name="train",
             seed=self.settings.seed,
         )
-        return make_round_fit(fit_on, optimizer, Schedule(whole(train.steps), train.rounds, train.learning_rate))
+        return make_round_fit(fit_on, optimizer, schedule)
+
+    def find_round(self) -> int:
+        """The round that training is in, counted from 1, by its newest checkpoint; the steps have been planned.
+
+        Raises:
+            ProjectError: No checkpoint is whole.
+        """
+        return self._plan_rounds().round_at(self._checkpoints.newest_step())
+
+    def _plan_rounds(self) -> Schedule:
+        train = self.settings.train
+        return Schedule(whole(train.steps), train.rounds, train.learning_rate)
+
+    @property
+    def _checkpoints(self) -> CheckpointFolder:
+        return CheckpointFolder(self.project.checkpoints("train"))
 
 
 def open_workshop(project: Project, settings: Settings, progress: Progress) -> Workshop:
