@@ -11,6 +11,7 @@ decoder included.
 """
 
 import copy
+import math
 from dataclasses import dataclass
 
 import torch
@@ -154,24 +155,30 @@ class Pretext(nn.Module):
 
     @torch.no_grad()
     def after_step(self, step: int, steps: int) -> None:
-        """Move the teacher towards the student; slower and slower towards the end."""
-        share = 1 - (1 - self.options.momentum) * (1 + torch.cos(torch.tensor(torch.pi * step / max(steps, 1)))) / 2
-        update_average(self.teacher, self.student, float(share))
+        """Move the teacher towards the student; slower and slower towards the end.
+
+        Faster at first, so that even after a minute hardly anything is left of the random weights that it begins with.
+        Running statistics are its own, as it sees every view itself.
+        """
+        late = 1 - (1 - self.options.momentum) * (1 + math.cos(math.pi * step / max(steps, 1))) / 2
+        update_average(self.teacher, self.student, min(late, (1 + step) / (10 + step)), statistics=False)
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, current: nn.Module, keep: float) -> None:
+def update_average(average: nn.Module, current: nn.Module, keep: float, *, statistics: bool = True) -> None:
     """Exponential moving average of all weights; running statistics are copied.
 
     Args:
         average: Changed in place.
         current: What it follows.
         keep: Share of the old average that is kept, in [0, 1].
+        statistics: False leaves the average its own running statistics, for one that sees what the other sees.
     """
     pairs = list(zip(average.parameters(), current.parameters(), strict=True))
     torch._foreach_lerp_([a for a, _ in pairs], [c.detach() for _, c in pairs], 1 - keep)
-    for old, new in zip(average.buffers(), current.buffers(), strict=True):
-        old.copy_(new)
+    if statistics:
+        for old, new in zip(average.buffers(), current.buffers(), strict=True):
+            old.copy_(new)
 
 
 def choose_pixels(valid: Bool[Tensor, "b h w"], count: int, generator: torch.Generator) -> Int[Tensor, "b p"]:

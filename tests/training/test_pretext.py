@@ -1,5 +1,7 @@
 """What a pixel or a cell shows must not depend on the view."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -116,11 +118,32 @@ def test_the_teacher_begins_as_the_student_and_follows_ever_more_slowly(objectiv
     assert torch.equal(teacher, student)
     student.data.copy_(teacher + 1)
     before = teacher.clone()
-    objective.after_step(0, 100)
-    assert torch.allclose(teacher - before, torch.full_like(before, 0.01), atol=1e-5)  # momentum 0.99
+    objective.after_step(0, 10_000)
+    assert torch.allclose(teacher - before, torch.full_like(before, 0.9), atol=1e-5)  # keeps 1 / 10
     before = teacher.clone()
-    objective.after_step(100, 100)
-    assert torch.equal(teacher, before)
+    objective.after_step(1000, 10_000)
+    late = 0.01 * (1 + math.cos(math.pi / 10)) / 2
+    assert torch.allclose(teacher - before, late * (student - before), atol=1e-6)  # from 890 steps on, a cosine
+    before = teacher.clone()
+    objective.after_step(10_000, 10_000)
+    assert torch.allclose(teacher - before, 9 / 10_010 * (student - before), atol=1e-6)  # the cosine is at 1
+
+
+def test_of_the_weights_that_the_teacher_began_with_hardly_anything_is_left_after_twenty_steps(objective):
+    teacher, student = (side.heads[0].layers[0].bias for side in (objective.teacher, objective.student))
+    begun = teacher.clone()
+    student.data.copy_(teacher + 1)
+    for step in range(20):
+        objective.after_step(step, 20)
+    assert (teacher - begun).min() > 0.9999
+
+
+def test_the_teachers_running_statistics_are_its_own(objective):
+    means = [buffer for name, buffer in objective.teacher.named_buffers() if name.endswith("running_mean")]
+    for mean in means:
+        mean.fill_(7.0)
+    objective.after_step(0, 10)
+    assert means and all((mean == 7).all() for mean in means)
 
 
 def test_an_average_keeps_a_share_of_the_old_and_copies_statistics():
