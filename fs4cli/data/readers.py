@@ -109,11 +109,6 @@ class ReaderPool:
                 reader.end_if_late()
 
 
-def count_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def read_guarded(path: Path, *, max_pixels: int, seconds: float, short_side: int | None) -> LoadedImage:
     """Read one image in a process of its own, which is kept for the next one.
 

@@ -1,11 +1,9 @@
 """Where the model runs, in which number format, and what the machine has to offer.
 
-In: the names a user may give. Out: a device, a precision, the context that applies it, and counts of cores and bytes
-that respect a container's limits.
+In: the names a user may give. Out: a device, a precision, the context that applies it, and what the device has.
 """
 
 import contextlib
-import os
 import resource
 import sys
 from contextlib import AbstractContextManager
@@ -15,13 +13,14 @@ from typing import Literal
 import torch
 
 from fs4cli.errors import ResourceError
+from fs4cli.machine import memory_limit, usable_cores
 
 Precision = Literal["fp32", "bf16", "fp16"]
 """The number format of the network's work."""
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that `name` means on this machine.
+    """The device that `name` means on this machine; torch works on no more cores than a container's quota leaves.
 
     Args:
         name: `auto` (a GPU if there is one, else the CPU), `cpu`, `cuda`, `cuda:N` or `mps`.
@@ -29,6 +28,8 @@ def choose_device(name: str) -> torch.device:
     Raises:
         ResourceError: There is no such device; the message lists those there are.
     """
+    # more threads than cores wait for each other many times over
+    torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
     present = _list_devices()
     if name == "auto":
         best = present[-1] if len(present) == 1 or present[-1] == "mps" else "cuda:0"
@@ -115,66 +116,6 @@ def peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def usable_cores(root: Path = Path("/")) -> int:
-    """Cores this process may keep busy: its CPU set, cut by a container's quota (rounded up); at least 1.
-
-    Args:
-        root: Where `proc` and `sys` lie; tests draw their own.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for folder in _control_groups(root, "cpu"):
-        quota, period = (
-            _read_words(folder / "cpu.max")
-            or (_read_words(folder / "cpu.cfs_quota_us")[:1] + _read_words(folder / "cpu.cfs_period_us")[:1])
-            or ("max", "1")
-        )
-        if quota.isdigit() and int(quota) > 0:  # "max" and "-1" say: no limit
-            cores = min(cores, -(-int(quota) // int(period)))
-    return max(cores, 1)
-
-
-def memory_limit(root: Path = Path("/")) -> int:
-    """Bytes of main memory this process may fill: the machine's, or a container's limit if that is less.
-
-    Args:
-        root: Where `proc` and `sys` lie; tests draw their own.
-    """
-    limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for folder in _control_groups(root, "memory"):
-        for name in ("memory.max", "memory.limit_in_bytes"):
-            words = _read_words(folder / name)
-            if words and words[0].isdigit():
-                limit = min(limit, int(words[0]))
-    return limit
-
-
-def _control_groups(root: Path, controller: str) -> list[Path]:
-    """The folders of this process's control group and of all above it, cgroup v2 and v1."""
-    top = root / "sys/fs/cgroup"
-    folders = []
-    for line in _read_lines(root / "proc/self/cgroup") or ["0::/"]:
-        _, controllers, place = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
-            continue
-        mount = top / controllers if controllers else top
-        if controllers and not mount.exists():
-            mount = top / controller
-        parts = [part for part in place.split("/") if part not in ("", "..")]
-        folders += [mount.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
-    return folders
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []
-
-
-def _read_words(path: Path) -> tuple[str, ...]:
-    return tuple(" ".join(_read_lines(path)).split())
 
 
 def device_memory(device: torch.device) -> int:

@@ -8,6 +8,7 @@ from fs4cli.config import Settings
 from fs4cli.data.cache import ImageCache
 from fs4cli.data.index import read_index
 from fs4cli.errors import ProjectError
+from fs4cli.machine import usable_cores
 from fs4cli.progress import Progress
 from fs4cli.project.plan import PRESETS, Facts, Planned
 from fs4cli.project.project import Project
@@ -22,7 +23,7 @@ def read_facts(project: Project, settings: Settings) -> Facts:
     """What the plan looks at: the index and the machine."""
     # these cost the import of torch: only a stage that runs pays it
     from fs4cli.data.detail import measure_detail
-    from fs4cli.model.device import choose_device, choose_precision, describe_device, device_memory, usable_cores
+    from fs4cli.model.device import choose_device, choose_precision, describe_device, device_memory
 
     device = choose_device(settings.device)
     entries = [entry for entry in read_index(project.index) if entry.state == "ok"]

@@ -30,12 +30,13 @@ from fs4cli.data.quarantine import (
     write_near_duplicates,
     write_quarantine,
 )
-from fs4cli.data.readers import ReaderPool, count_cores
+from fs4cli.data.readers import ReaderPool
 from fs4cli.data.shards import ShardWriter
 from fs4cli.data.sources import FoundFiles, find_images
 from fs4cli.data.survey import Survey, show_bytes
 from fs4cli.errors import ConfigError, Interrupted, ProjectError
 from fs4cli.files import hash_value
+from fs4cli.machine import usable_cores
 from fs4cli.planning.stage import keep_earlier_choices
 from fs4cli.progress import Progress
 from fs4cli.project.project import STAGES, Project
@@ -136,7 +137,7 @@ def _read_images(project: Project, settings: Settings, survey: Survey, progress:
     """Read what is unread into the journal and the shards, if there is room for it."""
     ingest = settings.ingest
     with ReaderPool(
-        count_cores() if settings.workers == "auto" else settings.workers,
+        usable_cores() if settings.workers == "auto" else settings.workers,
         max_pixels=ingest.max_pixels,
         seconds=ingest.decode_seconds,
         short_side=ingest.cache_size,

@@ -19,7 +19,8 @@ from fs4cli.data.predictions import PredictionLog
 from fs4cli.data.sources import show_path
 from fs4cli.errors import InputError, Interrupted, ProjectError, UsageError
 from fs4cli.files import remove_leftovers
-from fs4cli.model.device import choose_device, choose_precision, usable_cores
+from fs4cli.machine import usable_cores
+from fs4cli.model.device import choose_device, choose_precision
 from fs4cli.prediction.flow import make_masks
 from fs4cli.prediction.predictor import Predictor, load_predictor
 from fs4cli.progress import Progress

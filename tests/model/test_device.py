@@ -1,6 +1,4 @@
 import contextlib
-import os
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,9 +10,7 @@ from fs4cli.model.device import (
     choose_device,
     choose_precision,
     describe_device,
-    memory_limit,
     peak_memory,
-    usable_cores,
 )
 
 CPU = torch.device("cpu")
@@ -125,56 +121,17 @@ def test_products_are_computed_in_the_precision_and_weights_stay_fp32(precision,
     assert layer.weight.dtype == torch.float32
 
 
-def make_machine(root: Path, group: str, files: dict[str, str]) -> Path:
-    (root / "proc/self").mkdir(parents=True)
-    (root / "proc/self/cgroup").write_text(group)
-    for name, text in files.items():
-        path = root / "sys/fs/cgroup" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
-
-
-@pytest.mark.parametrize(
-    ("group", "files", "cores"),
-    [
-        ("0::/\n", {"cpu.max": "200000 100000\n"}, 2),
-        ("0::/\n", {"cpu.max": "150000 100000\n"}, 2),  # one and a half: rounded up
-        ("0::/\n", {"cpu.max": "10000 100000\n"}, 1),
-        ("0::/\n", {"cpu.max": "max 100000\n"}, 8),
-        ("0::/a/b\n", {"a/cpu.max": "300000 100000", "a/b/cpu.max": "max 100000"}, 3),  # the one above binds
-        ("4:cpu,cpuacct:/\n", {"cpu,cpuacct/cpu.cfs_quota_us": "400000", "cpu,cpuacct/cpu.cfs_period_us": "100000"}, 4),
-        ("4:cpu,cpuacct:/x\n", {"cpu/x/cpu.cfs_quota_us": "400000", "cpu/x/cpu.cfs_period_us": "100000"}, 4),
-        ("4:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
-        ("1:name=systemd:/\n", {}, 8),
-    ],
-)
-def test_a_containers_quota_limits_the_cores(tmp_path, monkeypatch, group, files, cores):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-
-    assert usable_cores(make_machine(tmp_path, group, files)) == cores
-
-
-def test_without_a_container_the_cpu_set_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
-
-    assert usable_cores(tmp_path) == 3
-
-
-@pytest.mark.parametrize(
-    ("group", "files", "limit"),
-    [
-        ("0::/\n", {"memory.max": "1048576\n"}, 1048576),
-        ("0::/a/b\n", {"a/memory.max": "2097152", "a/b/memory.max": "max"}, 2097152),
-        ("9:memory:/a\n", {"memory/a/memory.limit_in_bytes": "1048576"}, 1048576),
-        ("0::/\n", {"memory.max": "max"}, None),
-        ("9:memory:/\n", {"memory/memory.limit_in_bytes": "9223372036854771712"}, None),  # v1 for: no limit
-    ],
-)
-def test_a_containers_limit_counts_if_it_is_below_the_machines_memory(tmp_path, group, files, limit):
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-    assert memory_limit(make_machine(tmp_path, group, files)) == (limit or machine)
+def test_torch_works_on_no_more_cores_than_a_quota_leaves(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setattr(module, "usable_cores", lambda: 1)
+    try:
+        choose_device("cpu")
+        assert torch.get_num_threads() == 1
+        monkeypatch.setattr(module, "usable_cores", lambda: 64)
+        choose_device("cpu")
+        assert torch.get_num_threads() == 1  # fewer threads are somebody's choice
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_peak_memory_is_in_bytes():
