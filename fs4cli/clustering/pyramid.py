@@ -67,16 +67,18 @@ def group_cells(
     whitened = _normalize((sample - mean) @ matrix)
     centroids = fit_kmeans(whitened, clusters, seed=seed, spherical=True, restarts=5).centroids
     labels = np.empty((len(flat), clusters), np.float32)
-    # balanced over blocks: the memory it takes does not grow with the number of images
-    for start in range(0, len(flat), SAMPLE):
-        block = _normalize((flat[start : start + SAMPLE] - mean) @ matrix)
-        similarities = torch.from_numpy(block @ centroids.T)
+    # balanced over blocks: the memory it takes does not grow with the number of images; each is of cells from
+    # everywhere, as neighbours in the list may all come from one folder of one kind of images
+    blocks = -(-len(flat) // SAMPLE)
+    order = np.arange(len(flat)) if blocks == 1 else random.permutation(len(flat))
+    for part in map(np.sort, np.array_split(order, blocks)):
+        similarities = torch.from_numpy(_normalize((flat[part] - mean) @ matrix) @ centroids.T)
         soft = (
             assign_balanced(similarities, epsilon=epsilon, iterations=10)
             if balanced
             else torch.softmax(similarities / epsilon, dim=1)
         )
-        labels[start : start + SAMPLE] = soft.numpy()
+        labels[part] = soft.numpy()
     labels = labels.reshape(count, cells, clusters)
     return PyramidLevel(labels, labels.max(2), centroids)
 

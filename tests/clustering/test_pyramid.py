@@ -81,6 +81,14 @@ def test_more_cells_than_are_looked_at_are_labelled_block_by_block(planted, monk
     assert np.allclose(level.labels.sum(2), 1, atol=1e-5)
 
 
+def test_images_of_one_kind_in_a_row_are_not_cut_up_to_fill_all_labels(planted, monkeypatch):
+    features, kinds = planted
+    order = kinds.ravel().argsort(kind="stable")
+    monkeypatch.setattr(pyramid, "SAMPLE", 54)  # as many as there are cells of the first kind
+    level = group_cells(features.reshape(160, 1, 8)[order], 3, seed=0)
+    assert _pairs(level.labels.argmax(2), kinds.ravel()[order]) == 3
+
+
 def test_fewer_cells_than_clusters_are_refused():
     with pytest.raises(ValueError, match="5 clusters need"):
         group_cells(np.eye(4, dtype=np.float32)[None], 5, seed=0)
