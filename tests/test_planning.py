@@ -312,6 +312,25 @@ def test_the_first_grouping_is_part_of_the_budget(project):
     assert whole(_plan(project, opened, "1000s", cost=0.1).settings.train.steps) == pytest.approx(7000, abs=30)
 
 
+@pytest.mark.parametrize(("after", "steps", "warnings"), [(20.0, 4000, 0), (80.0, 3500, 0), (900.0, 3000, 1)])
+def test_where_assigning_anew_takes_long_training_has_less_or_a_warning_says_so(project, after, steps, warnings):
+    _finish_after(project, "pretrain", 500)
+    _finish_after(project, "cluster", 40)
+    warned: list[str] = []
+    planned = plan_budget(
+        project,
+        _open(project, "train", budget="1000s"),
+        budget="1000s",
+        seconds_per_step=lambda: 0.1,
+        seconds_after=lambda: after,
+        warn=warned.append,
+    )
+
+    assert whole(planned.settings.train.steps) == pytest.approx(steps, abs=30)
+    assert len(warned) == warnings
+    assert all("9 min are gone, training takes 5 more, and assigning all images anew 15" in line for line in warned)
+
+
 def test_counting_the_classes_is_part_of_the_budget(project, monkeypatch):
     _finish(project)
 

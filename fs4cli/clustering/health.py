@@ -9,6 +9,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+_SEEN = 0.005
+"""Share of the pixels from which on a cluster's loss is told."""
+
 _UNUSED = 1e-4
 """Share of all pixels below which a class is as good as empty."""
 
@@ -120,6 +123,18 @@ def find_collapse(before: Health, after: Health) -> Collapse | None:
         words = f"clusters are shattering: {before.borders:.0f} borders per thousand pixels became {after.borders:.0f}"
         return Collapse("shattering", words)
     return None
+
+
+def find_lost(before: Float[np.ndarray, " k"], after: Float[np.ndarray, " k"]) -> tuple[int, ...]:
+    """Clusters that were seen, in at least 0.5 % of the pixels, and have not a tenth of that any more.
+
+    A rare one may be lost without any sign of collapse, as shares hardly change.
+
+    Args:
+        before: Share of each cluster, in [0, 1].
+        after: The same, later.
+    """
+    return tuple(np.flatnonzero((before >= _SEEN) & (after < before / 10)).tolist())
 
 
 def explain_unused(shares: Float[np.ndarray, " k"]) -> str | None:

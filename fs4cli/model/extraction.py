@@ -44,7 +44,7 @@ class DenseMaps:
     Args:
         position: Of the image in the sequence.
         features: Dense features.
-        axes: Of `fs4cli.model.axes`.
+        axes: Of `fs4cli.model.axes`; none if they were not wanted.
         pixels: The shrunk image averaged over each stride, in [0, 1].
     """
 
@@ -77,6 +77,7 @@ def extract_maps(
     device: torch.device,
     precision: Precision,
     batch: int = 16,
+    with_axes: bool = True,
 ) -> Iterator[DenseMaps]:
     """Features and axes of the images at `positions`, in that order; neighbours of one size share a forward pass.
 
@@ -88,6 +89,7 @@ def extract_maps(
         device: Where the network is.
         precision: Of its work.
         batch: Images a forward pass, at most.
+        with_axes: False leaves them out: beside a small network they are a third of the work.
     """
     start = 0
     while start < len(positions):
@@ -105,12 +107,16 @@ def extract_maps(
             with autocast(device, precision):
                 features = network(together)
             rows = features.float().permute(0, 2, 3, 1).cpu().numpy()
-            found = torch.cat([find_cues(together, STRIDE), find_patterns(together, STRIDE)], 1)
-            axes = describe_cues(found).permute(0, 2, 3, 1).cpu().numpy()
             small = F.avg_pool2d(together, STRIDE).permute(0, 2, 3, 1).cpu().numpy()
+            axes = _find_axes(together) if with_axes else small[..., :0]
         for offset in range(len(group)):
             yield DenseMaps(positions[start + offset], rows[offset], axes[offset], small[offset])
         start += len(group)
+
+
+def _find_axes(images: Float[Tensor, "b 3 H W"]) -> Float32[np.ndarray, "b h w a"]:
+    found = torch.cat([find_cues(images, STRIDE), find_patterns(images, STRIDE)], 1)
+    return describe_cues(found).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def measure_cues(

@@ -21,6 +21,9 @@ from fs4cli.project.record import Record, read_record, write_record
 UPDATES_SHARE = 0.94
 """Of a budget for the whole job; the rest is for later assignments, for starting and for saving."""
 
+ASSIGN_SHARE = 0.03
+"""Of a budget: that part of the rest that is for later assignments. Where they take longer, training has less."""
+
 PRETRAIN_SHARE = 0.5
 """Of a budget; train has what is then left of the updates' share, with all that came before it by the clock off."""
 
@@ -29,7 +32,13 @@ LEAST_TRAIN_SHARE = 0.3
 
 
 def plan_budget(
-    project: Project, opened: OpenedStage, *, budget: str | None, seconds_per_step: Callable[[], float]
+    project: Project,
+    opened: OpenedStage,
+    *,
+    budget: str | None,
+    seconds_per_step: Callable[[], float],
+    seconds_after: Callable[[], float] = lambda: 0.0,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> OpenedStage:
     """Set a stage's steps from the wall-clock budget, once; chosen steps, and those of a resumed stage, stay.
 
@@ -38,6 +47,8 @@ def plan_budget(
         opened: From `open_stage`.
         budget: As in the settings: 90s, 20m, 8h, or None.
         seconds_per_step: Measures a step; only called when the steps are still to be set.
+        seconds_after: Foretells what the stage will do beside its steps, as assigning all images anew; called likewise.
+        warn: Told if the budget cannot be held.
     """
     stage = opened.record.stage
     key = f"{stage}.steps"
@@ -47,8 +58,14 @@ def plan_budget(
     if budget is None:  # a run with a budget was stopped before it could measure, and this one has none
         planned = plan_values(facts, opened.settings.preset)[key]
     else:
-        cost = seconds_per_step()
-        seconds = _find_seconds(project, opened, parse_duration(budget))
+        cost, total, after = seconds_per_step(), parse_duration(budget), seconds_after()
+        seconds = _find_seconds(project, opened, total, after)
+        spent = _find_spent(project, opened)
+        if after > ASSIGN_SHARE * total and spent + seconds + after > 1.1 * total:
+            warn(
+                f"the budget of {budget} does not do: {spent / 60:.0f} min are gone, training takes"
+                f" {seconds / 60:.0f} more, and assigning all images anew {after / 60:.0f}"
+            )
         reason = f"{seconds:.0f} s of the budget of {budget} at {cost:.3f} s a step, measured"
         planned = Planned(max(20, int(seconds / cost)), reason)
     record = replace(opened.record, planned={**opened.record.planned, key: planned.value})
@@ -57,14 +74,19 @@ def plan_budget(
     return replace(opened, record=record, settings=with_values(opened.settings, {key: planned.value}))
 
 
-def _find_seconds(project: Project, opened: OpenedStage, budget: float) -> float:
-    """What a stage's updates may take."""
+def _find_seconds(project: Project, opened: OpenedStage, budget: float, after: float) -> float:
+    """What a stage's updates may take, if `after` seconds of other work follow."""
     if opened.record.stage == "pretrain":
         is_last_to_learn = opened.settings.train.method == "kmeans"
         return budget * (UPDATES_SHARE if is_last_to_learn else PRETRAIN_SHARE)
-    before = [read_record(project, stage) for stage in ("pretrain", "cluster")]
-    spent = sum(_measure_seconds(record) for record in (*before, opened.record) if record is not None)
-    return max(budget * LEAST_TRAIN_SHARE, budget * UPDATES_SHARE - spent)
+    left = budget * UPDATES_SHARE - _find_spent(project, opened) - max(0.0, after - budget * ASSIGN_SHARE)
+    return max(budget * LEAST_TRAIN_SHARE, left)
+
+
+def _find_spent(project: Project, opened: OpenedStage) -> float:
+    """What this stage and those before it took until now."""
+    before = [read_record(project, stage) for stage in ("pretrain", "cluster") if stage != opened.record.stage]
+    return sum(_measure_seconds(record) for record in (*before, opened.record) if record is not None)
 
 
 def _measure_seconds(record: Record) -> float:

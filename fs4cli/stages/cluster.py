@@ -101,9 +101,9 @@ def _fill_stores(
     precision = choose_precision(settings.precision, device)
     network = load_network(project.pretrained, settings.model.backbone, settings.model.channels).to(device)
     short_side = recorded_value(project, "pretrain", "pretrain.window")
-    positions = range(done, len(cache))
+    looks = {"short_side": short_side, "device": device, "precision": precision, "with_axes": False}
     with progress.task("cluster", len(cache), unit="images", done=done) as task:
-        for maps in extract_maps(network, cache, positions, short_side=short_side, device=device, precision=precision):
+        for maps in extract_maps(network, cache, range(done, len(cache)), **looks):
             features = torch.from_numpy(maps.features).permute(2, 0, 1)[None]
             height, width = features.shape[2:]
             for grid, store in stores.items():

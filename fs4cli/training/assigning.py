@@ -7,7 +7,8 @@ Follows: FS^4's abstract: "pixel clustering and assignments" under pyramid guida
 Ours: docs/method.md section 3 and docs/grouping.md.
 """
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,9 @@ SAMPLE = 150
 
 CONTEXT = 60
 """Of these, those that tell whether images and patches guide their pixels."""
+
+TIMED = 8
+"""Images that foretell how long all of them take."""
 
 _GROUPING = "grouping.json"
 """What the first round was made from; beside its assignment."""
@@ -124,10 +128,8 @@ class Assigner:
         write_bytes(self._place(number) / _NETWORK, save(weights))
 
         def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
-            extracted = extract_maps(segmenter, self.cache, range(len(self.cache)), **self._looks())
-            for maps in extracted:
-                soft = torch.softmax(torch.from_numpy(maps.features), dim=2).numpy()
-                yield refine_assignment(soft, maps.pixels) if self.refine else soft
+            for soft in self._ask(segmenter, range(len(self.cache))):
+                yield soft
                 self._advance(task)
 
         assignment = self._write(
@@ -139,6 +141,23 @@ class Assigner:
         )
         segmenter.train()
         return assignment
+
+    def foretell_seconds(self, segmenter: Segmenter) -> float:
+        """About what assigning every image anew will take, by a few of them."""
+        positions = np.linspace(0, len(self.cache) - 1, min(len(self.cache), TIMED)).astype(int).tolist()
+        segmenter.eval()
+        for _ in self._ask(segmenter, positions[:1]):  # the first look at a size costs more than those after it
+            pass
+        started = time.perf_counter()
+        for _ in self._ask(segmenter, positions):
+            pass
+        return (time.perf_counter() - started) / len(positions) * len(self.cache)
+
+    def _ask(self, segmenter: Segmenter, positions: Sequence[int]) -> Iterator[Float32[np.ndarray, "h w k"]]:
+        """The soft assignment of some images, by a segmenter."""
+        for maps in extract_maps(segmenter, self.cache, positions, **self._looks(), with_axes=False):
+            soft = torch.softmax(torch.from_numpy(maps.features), dim=2).numpy()
+            yield refine_assignment(soft, maps.pixels) if self.refine else soft
 
     def read_network(self, number: int) -> dict[str, Tensor]:
         path = self._place(number) / _NETWORK

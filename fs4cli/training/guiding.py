@@ -32,6 +32,6 @@ def settle_guidance(
     looks = {"short_side": short_side, "device": device, "precision": precision}
     shares = [
         torch.softmax(torch.from_numpy(maps.features), dim=2).mean((0, 1))
-        for maps in extract_maps(segmenter.judge_alone, cache, positions, **looks)
+        for maps in extract_maps(segmenter.judge_alone, cache, positions, **looks, with_axes=False)
     ]
     segmenter.guidance.shares.copy_(torch.stack(shares).mean(0))

@@ -98,6 +98,12 @@ class Rounds:
             found = self.assigner.look(objective.average, learned)
         elif collapse is not None:
             self.assigner.progress.warn(f"{collapse.words}; look at the masks before you use them")
+        if found.lost:
+            named = ", ".join(f"class-{cluster}" for cluster in found.lost)
+            self.assigner.progress.warn(
+                f"the finished model hardly sees {named}, which the grouping had found; more time (`--budget`) or "
+                "fewer classes (`--classes`) may help"
+            )
         health = replace(learned.health, view_agreement=found.now.view_agreement, round_nmi=found.now.round_nmi)
         self.assigner.progress.say(f"train: finished: {health.explain()}")
         return health

@@ -11,11 +11,11 @@ from functools import partial
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from fs4cli.clustering.agreement import mutual_information
-from fs4cli.clustering.health import Health, count_edges, measure_health
+from fs4cli.clustering.health import Health, count_edges, find_lost, measure_health
 from fs4cli.data.cache import ImageCache
 from fs4cli.data.label_maps import LabelMaps
 from fs4cli.model.device import Precision
@@ -37,10 +37,12 @@ class SecondLook:
     Args:
         now: What the segmenter says of the images.
         before: What they were assigned to.
+        lost: Clusters that were there before and are hardly seen now.
     """
 
     now: Health
     before: Health
+    lost: tuple[int, ...] = ()
 
 
 @torch.no_grad()
@@ -73,6 +75,7 @@ def look_again(
         short_side=short_side,
         device=device,
         precision=precision,
+        with_axes=False,
     )
     clusters = segmenter.classes
     joint = np.zeros((clusters, clusters), np.int64)
@@ -89,7 +92,7 @@ def look_again(
         now.add(mask)
         before.add(earlier)
     health = replace(now.measure(), view_agreement=alike / max(sum(now.pixels), 1), round_nmi=mutual_information(joint))
-    return SecondLook(health, before.measure())
+    return SecondLook(health, before.measure(), find_lost(before.shares(), now.shares()))
 
 
 def see_otherwise(segmenter: Segmenter) -> Callable[[Tensor], Tensor]:
@@ -118,6 +121,9 @@ class _Counts:
         self.rows.append(np.bincount(mask.ravel(), minlength=self.clusters).astype(float))
         self.edges.append(count_edges(mask))
         self.pixels.append(mask.size)
+
+    def shares(self) -> Float64[np.ndarray, " k"]:
+        return np.sum(self.rows, axis=0) / max(sum(self.pixels), 1)
 
     def measure(self) -> Health:
         return measure_health(np.stack(self.rows), np.array(self.edges), np.array(self.pixels))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fs4cli.clustering.health import Health, count_edges, explain_unused, find_collapse, measure_health
+from fs4cli.clustering.health import Health, count_edges, explain_unused, find_collapse, find_lost, measure_health
 
 
 def _measure(counts: list[list[float]], edges: int = 0) -> Health:
@@ -80,6 +80,14 @@ def test_other_changes_are_training(after):
 
 def test_a_background_that_always_was_there_is_no_collapse():
     assert find_collapse(_health(1.2), _health(1.1)) is None
+
+
+def test_a_rare_cluster_that_is_gone_is_no_collapse_but_lost():
+    before = np.array([0.5, 0.46, 0.01, 0.004, 0.026])
+    after = np.array([0.52, 0.47, 0.0009, 0.0, 0.0091])
+
+    assert find_lost(before, after) == (2,)  # 3 was as good as not there; of 4 a third is left
+    assert find_lost(before, before) == ()
 
 
 def test_classes_without_pixels_are_counted_in_words():

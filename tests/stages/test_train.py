@@ -238,6 +238,11 @@ def _merge(segmenter) -> None:
     segmenter.head.bias[0] = 1000
 
 
+def _forget(segmenter) -> None:
+    """No pixel is of class 1."""
+    segmenter.head.bias[1] = -1000
+
+
 def _shatter(segmenter) -> None:
     """Clutter: what a pixel is hangs on the last bit of its colour."""
     segmenter.cue_std.fill_(1e-6)
@@ -301,6 +306,14 @@ def test_a_last_round_that_collapses_leaves_the_model_from_before_it(project, mo
     segmenter, _ = load_model(project.model, torch.device("cpu"))
     before = load_file(project.stage("train") / "round-2" / "segmenter.safetensors")
     assert all(torch.equal(value, before[name]) for name, value in segmenter.state_dict().items())
+
+
+def test_a_class_that_training_lost_is_named(project, monkeypatch):
+    monkeypatch.setattr("fs4cli.training.rounds.find_collapse", lambda before, now: None)  # as for a rare class
+    _spoil(monkeypatch, _forget, range(3, 6))
+    progress = SilentProgress()
+    _train(project, choose_tiny(train__prior=False), progress=progress)
+    assert [line for line in progress.warned if line.startswith("the finished model hardly sees class-1, which")]
 
 
 def test_the_health_of_a_finished_model_knows_of_other_views_and_of_the_round_before(trained):

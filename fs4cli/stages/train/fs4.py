@@ -45,6 +45,8 @@ def train_fs4(opened: OpenedStage, shop: Workshop, budget: str | None) -> tuple[
         opened,
         budget=budget,
         seconds_per_step=lambda: measure_steps(objective, source, device=shop.device, precision=shop.precision),
+        seconds_after=lambda: (shop.settings.train.rounds - 1) * assigner.foretell_seconds(objective.average),
+        warn=shop.progress.warn,
     )
     shop = replace(shop, settings=opened.settings)
     parts, last, health = rounds.run(
