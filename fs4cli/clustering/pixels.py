@@ -137,7 +137,7 @@ def fit_pixel_clusters(
         ValueError: There are fewer pixels than classes.
     """
     seen = max(1, round(SHARE * number))
-    least = -(-200 * classes // seen)
+    least = -(-count_needed(classes) // seen)
     chosen, features, whole = _sample(images, max(-(-VECTORS // seen), least), least, seed)
     place, bright_lines = measure_place(whole), are_lines_bright(whole)
     with_place = place > PLACE_MATTERS
@@ -198,6 +198,11 @@ def _find_axes(features: Float32[np.ndarray, "n c"]) -> FeatureAxes:
     directions *= np.where(directions[np.abs(directions).argmax(0), np.arange(len(order))] < 0, -1, 1)
     unit = FEATURE_UNIT * np.sqrt(max(values[order[0]], 1e-12))
     return FeatureAxes(mean, directions / unit)
+
+
+def count_needed(classes: int) -> int:
+    """Vectors that so many clusters are found in, at least; a pass over them costs their product with the clusters."""
+    return round(classes * max(20, min(200, 3_000_000 / classes**2)))
 
 
 def _sample(

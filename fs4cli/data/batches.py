@@ -57,7 +57,8 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`; the generator stays on the CPU, so that every device draws alike."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+        # only CUDA takes a copy of ordinary memory before it returns: MPS may read what is freed by then
+        return self._map(lambda tensor: tensor.to(device, non_blocking=device.type == "cuda"))
 
     def split(self, parts: int) -> list["Batch"]:
         """At most `parts` batches, in order, as even as can be; they share the generator."""

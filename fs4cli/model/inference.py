@@ -22,7 +22,8 @@ from fs4cli.model.refinement import refine_probabilities
 from fs4cli.model.segmenter import Segmenter
 
 _BAND = 4_000_000  # values (classes x pixels) that are enlarged at once
-_LONGEST = 8  # times as long as wide: pictures longer than that are looked at smaller, so that their area stays bounded
+_LONGEST = 20  # times as long as wide: pictures longer than that are looked at smaller, so that their area is bounded
+_TOGETHER = 4_000_000  # pixels that the network sees in one forward pass, but for one larger image
 _MARGIN = 4  # a picture is averaged in boxes down to so many times what is asked for, then shrunk smoothly
 
 
@@ -52,7 +53,7 @@ def prepare_image(pixels: UInt8[np.ndarray, "H W 3"], short_side: int, *, prior_
 
     Args:
         pixels: Of any size and shape.
-        short_side: About the short side of what the network sees; less for pictures over 8 times as long as wide.
+        short_side: About the short side of what the network sees; less for pictures over 20 times as long as wide.
         prior_side: Of the segmenter.
     """
     shortest, longest = sorted(pixels.shape[:2])
@@ -96,8 +97,9 @@ def predict_small(
     results: list[Tensor] = []
     start = 0
     while start < len(images):
+        most = max(1, _TOGETHER // images[start].image[0, 0].numel())
         stop = start + 1
-        while stop < len(images) and images[stop].sizes == images[start].sizes:
+        while stop < min(len(images), start + most) and images[stop].sizes == images[start].sizes:
             stop += 1
         group = images[start:stop]
         together = torch.cat([one.image for one in group]).to(device).contiguous(memory_format=torch.channels_last)

@@ -154,7 +154,13 @@ def _pack(job: Job, reading: Reading, small: Tensor | None, predictor: Predictor
 
 
 def _collect(packing: deque[tuple[Job, Reading, Future[str]]], *, at_most: int) -> Iterator[Outcome]:
-    """Take what is written; wait until only so many are left."""
-    while packing and (len(packing) > at_most or packing[0][2].done()):
+    """Take what is written; wait until only so many are left, and not too much of them."""
+    while packing and (len(packing) > at_most or _is_too_much(packing) or packing[0][2].done()):
         job, reading, written = packing.popleft()
         yield Outcome(job, reading, written.result())
+
+
+def _is_too_much(packing: deque[tuple[Job, Reading, Future[str]]]) -> bool:
+    """Whether the pictures that wait to be packed fill the memory meant for them; one always may."""
+    pixels = sum(reading.image.pixels.size // 3 for _, reading, _ in packing if reading.image is not None)
+    return len(packing) > 1 and pixels > _PIXELS

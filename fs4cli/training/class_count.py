@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from fs4cli.clustering.pixels import PixelMaps, fit_pixel_clusters
+from fs4cli.clustering.repeats import FEWEST_IMAGES
 from fs4cli.errors import ConfigError, Interrupted
 from fs4cli.model.extraction import Images, extract_maps
 from fs4cli.progress import Progress
@@ -28,7 +29,8 @@ NEAR = 0.03
 SAMPLE = 60
 """Images that are grouped, at most."""
 
-_FEWEST = 4
+_FEWEST = FEWEST_IMAGES + 1
+"""Below that every part holds all images, and their agreement says nothing."""
 
 
 @runtime_checkable

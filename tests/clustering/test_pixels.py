@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fs4cli.clustering.pixels import PixelMaps, fit_pixel_clusters
+from fs4cli.clustering.pixels import PixelMaps, count_needed, fit_pixel_clusters
 from fs4cli.model.axes import describe_cues
 
 
@@ -206,3 +206,8 @@ def test_a_rule_on_which_its_groupings_agree_little_has_a_quarter_of_its_power(r
     np.testing.assert_allclose(doubted.rule.weights, trusted.rule.weights / 4)
     np.testing.assert_allclose(doubted.rule.offsets, trusted.rule.offsets / 4)
     assert (doubted.assign(maps[0]) == trusted.assign(maps[0])).all()
+
+
+@pytest.mark.parametrize(("classes", "count"), [(2, 400), (27, 5400), (122, 24400), (200, 15000), (1000, 20000)])
+def test_more_classes_are_found_in_more_pixels_as_long_as_their_product_is_small(classes, count):
+    assert count_needed(classes) == count

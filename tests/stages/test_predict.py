@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import time
+from collections import deque
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,12 @@ import yaml
 from PIL import Image
 
 from fs4cli.config import Settings
-from fs4cli.data.images import read_image
+from fs4cli.data.images import LoadedImage, read_image
 from fs4cli.data.masks import draw_overlay, make_palette, read_mask
+from fs4cli.data.output_tree import Job
 from fs4cli.data.predictions import PredictionLog
+from fs4cli.data.reader import Reading
+from fs4cli.data.sources import FoundFile
 from fs4cli.errors import InputError, Interrupted, ProjectError, ResourceError, UsageError
 from fs4cli.files import read_json
 from fs4cli.model.model_file import ModelCard, build_segmenter, save_model
@@ -555,3 +560,20 @@ def test_the_table_survives_a_name_that_begins_like_a_formula(tmp_path, model):
 
     assert Path(row["input"]).name == '=1+1,"x".png'
     assert read_json(tmp_path / "out" / "classes.json")["void"] == 255
+
+
+def test_large_pictures_do_not_wait_to_be_packed_in_numbers():
+    class Unfinished(Future):
+        def done(self) -> bool:
+            return False
+
+    pixels = np.broadcast_to(np.uint8(0), (5_000, 6_000, 3))  # takes no memory
+    reading = Reading(LoadedImage(pixels, (5_000, 6_000), "PNG", "RGB", (), False))
+    packing: deque[tuple[Job, Reading, Future[str]]] = deque()
+    for number in range(3):
+        written = Unfinished()
+        written.set_result("")
+        packing.append((Job(FoundFile("/photos", f"{number}.png", 1, 1), str(number), {}), reading, written))
+    waited_for = list(flow._collect(packing, at_most=16))
+
+    assert (len(waited_for), len(packing)) == (2, 1)  # 90, then 60 million pixels are too much; 30 are not

@@ -60,9 +60,10 @@ def test_the_reason_shows_the_curve():
     assert "(3: 0.90, 4: 0.85)" in ClassCount(3, {3: 0.9, 4: 0.85}).explain()
 
 
-def test_three_images_are_too_few_to_say(random):
-    with pytest.raises(ConfigError, match="from 3 images"):
-        count_classes(Patches(random, colours=2, images=3), short_side=96, seed=0, progress=SilentProgress())
+@pytest.mark.parametrize("images", [3, 8])  # up to 8, every part of the images is all of them
+def test_so_few_images_that_parts_are_all_the_same_are_refused(random, images):
+    with pytest.raises(ConfigError, match=f"from {images} images"):
+        count_classes(Patches(random, colours=2, images=images), short_side=96, seed=0, progress=SilentProgress())
 
 
 def test_counting_can_be_stopped(random):
