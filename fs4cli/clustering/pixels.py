@@ -36,6 +36,12 @@ from fs4cli.model.guidance import PyramidGuidance
 VECTORS = 12_000
 """Pixels that each run finds the clusters on, about as many of each image."""
 
+_EACH, _FEWEST_EACH = 200, 20
+"""Pixels for each cluster, at least; where there are very many clusters."""
+
+_PRODUCT = 3_000_000
+"""Of clusters and pixels, from which on there are fewer pixels for each: 24 MB an array."""
+
 FEATURE_COUNTS = (3, 4)
 """How many axes of the learned features may join: fewer say too little, more drown the cues."""
 
@@ -201,8 +207,11 @@ def _find_axes(features: Float32[np.ndarray, "n c"]) -> FeatureAxes:
 
 
 def count_needed(classes: int) -> int:
-    """Vectors that so many clusters are found in, at least; a pass over them costs their product with the clusters."""
-    return round(classes * max(20, min(200, 3_000_000 / classes**2)))
+    """Vectors that so many clusters are found in, at least.
+
+    200 for each, but of many clusters fewer: a pass over the vectors takes time and memory for each of them in each.
+    """
+    return round(classes * max(_FEWEST_EACH, min(_EACH, _PRODUCT / classes**2)))
 
 
 def _sample(

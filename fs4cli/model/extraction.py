@@ -89,7 +89,7 @@ def extract_maps(
         device: Where the network is.
         precision: Of its work.
         batch: Images a forward pass, at most.
-        with_axes: False leaves them out: beside a small network they are a third of the work.
+        with_axes: False leaves them out: beside a small network they are two fifths of the work (docs/performance.md).
     """
     start = 0
     while start < len(positions):

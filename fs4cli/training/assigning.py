@@ -143,7 +143,11 @@ class Assigner:
         return assignment
 
     def foretell_seconds(self, segmenter: Segmenter) -> float:
-        """About what assigning every image anew will take, by a few of them."""
+        """About what assigning every image anew will take, in seconds, by a few of them.
+
+        Args:
+            segmenter: Any that is built as the one that will assign; left in eval mode.
+        """
         positions = np.linspace(0, len(self.cache) - 1, min(len(self.cache), TIMED)).astype(int).tolist()
         segmenter.eval()
         for _ in self._ask(segmenter, positions[:1]):  # the first look at a size costs more than those after it

@@ -41,7 +41,7 @@ class PretextOptions:
         prototypes: Of each pyramid level, coarse to fine, and last of the pixels.
         pixels: Pixels of each view that are compared, at most.
         temperature: Of the student's softmax.
-        momentum: Share of the old teacher that is kept at each step, at the start; it grows to 1.
+        momentum: Share of the old teacher that is kept at each step once it has warmed up; it grows to 1.
         photometry: How strongly light and colour differ between views.
     """
 
