@@ -64,7 +64,8 @@ def choose_grouping(
     name, axes = next(iter(evidence.items()))
     if len(axes) == 3:
         part = np.ascontiguousarray(vectors[:, axes])
-        plain = make_round_mixture(part, fit_kmeans(part, clusters, seed=seed).centroids)
+        found = (fit_kmeans(part, clusters, seed=seed, spread=spread) for spread in (False, True))
+        plain = make_round_mixture(part, min(found, key=lambda one: one.objective).centroids)
         candidates.append(Grouping(f"{name}, plain k-means", axes, plain, is_plain=True))
     candidates += [_group(vectors, clusters, name, axes, seed) for name, axes in evidence.items()]
     gains = {one.name: measure_gain(vectors, one.logits(vectors).argmax(1), clusters) for one in candidates}
@@ -118,7 +119,8 @@ def _group(vectors: Float32[np.ndarray, "n d"], clusters: int, name: str, axes: 
     part = np.ascontiguousarray(vectors[:, axes])
     shorter = np.ascontiguousarray(part[:, :3])
     guesses = [
-        guess_clusters(view, clusters, seed=seed, whiten=whiten)
+        guess_clusters(view, clusters, seed=seed, whiten=whiten, spread=spread)
+        for spread in (False, True)  # one finds the large clusters, the other small ones that lie apart
         for view in ((part,) if len(axes) == 3 else (shorter, part))
         for whiten in (False, True)
     ]

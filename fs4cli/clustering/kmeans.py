@@ -31,9 +31,10 @@ def fit_kmeans(
     spherical: bool = False,
     iterations: int = 25,
     restarts: int = 3,
+    spread: bool = False,
     start: Float32[np.ndarray, "k d"] | None = None,
 ) -> KMeansResult:
-    """Lloyd's algorithm from random vectors, or from given centroids.
+    """Lloyd's algorithm from random vectors, from such that lie far apart, or from given centroids.
 
     Args:
         vectors: Finite; unit length if spherical.
@@ -42,6 +43,8 @@ def fit_kmeans(
         spherical: Compare by cosine and keep centroids at unit length.
         iterations: Of assigning and averaging.
         restarts: From different random starts; the best is kept. One, if `start` is given.
+        spread: Start from vectors drawn far apart (k-means++, Arthur and Vassilvitskii, 2007): small groups that lie
+            apart from all others are found, which from random vectors takes luck.
         start: Centroids to start from (warm start).
 
     Raises:
@@ -59,6 +62,7 @@ def fit_kmeans(
         spherical=spherical,
         min_points_per_centroid=1,
         max_points_per_centroid=max(256, -(-count // clusters)),  # faiss silently subsamples beyond this
+        init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS if spread else faiss.ClusteringInitMethod_RANDOM,
     )
     algorithm.train(np.ascontiguousarray(vectors), init_centroids=start)
     assert algorithm.centroids is not None and algorithm.obj is not None, "train sets both"

@@ -68,3 +68,28 @@ def test_the_nearest_centroid_is_the_nearest():
     ids, distances = assign_nearest(np.array([[0, 1], [3, 2]], np.float32), centroids)
     assert ids.tolist() == [0, 1]
     assert distances.tolist() == [1, 4]
+
+
+@pytest.fixture
+def crowd(random) -> np.ndarray:
+    """Two round crowds of 2000 vectors each, and 20 vectors far off."""
+    centres = np.array([[0, 0], [6, 0], [0, 60]]).repeat([2000, 2000, 20], axis=0)
+    return (centres + random.normal(size=centres.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_few_vectors_far_off_are_found_from_starts_that_lie_far_apart(crowd, seed):
+    found = fit_kmeans(crowd, 3, seed=seed, restarts=1, spread=True)
+
+    assert found.centroids[:, 1].max() == pytest.approx(60, abs=1)
+    assert np.array_equal(found.centroids, fit_kmeans(crowd, 3, seed=seed, restarts=1, spread=True).centroids)
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_more_clusters_than_different_vectors_are_no_error(spread):
+    vectors = np.ones((50, 3), np.float32)
+    vectors[:3] = 2
+
+    found = fit_kmeans(vectors, 5, seed=0, spread=spread)
+
+    assert np.isfinite(found.centroids).all() and found.objective == pytest.approx(0, abs=1e-3)
