@@ -30,6 +30,8 @@ def make_entry(file: FoundFile, reading: Reading) -> ImageEntry:
         format=image.format,
         mode=image.mode,
         conversions=image.conversions,
+        own_scaling=image.own_scaling,
+        scaling=image.scaling,
     )
 
 

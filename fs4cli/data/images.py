@@ -28,6 +28,7 @@ from fs4cli.data.refusals import (
     recognize_format,
     refuse_special,
 )
+from fs4cli.scaling import Scaling
 
 RULES = 1
 """Grows when the same file would give other pixels: cached copies are made again then."""
@@ -55,6 +56,8 @@ class LoadedImage:
         mode: Pillow's name of the stored pixels: `RGB`, `L`, `CMYK`, `I;16`, ...
         conversions: What was done to get there, in words: `EXIF turn 6`, `CMYK to RGB`.
         is_grey: Whether the picture shows no colour.
+        own_scaling: How deep grey would become 8 bits by itself; empty if there is no choice.
+        scaling: How it did.
     """
 
     pixels: UInt8[np.ndarray, "H W 3"]
@@ -63,10 +66,17 @@ class LoadedImage:
     mode: str
     conversions: tuple[str, ...]
     is_grey: bool
+    own_scaling: Scaling = ""
+    scaling: Scaling = ""
 
 
 def read_image(
-    path: Path, *, max_pixels: int = MAX_PIXELS, seconds: float | None = None, short_side: int | None = None
+    path: Path,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    seconds: float | None = None,
+    short_side: int | None = None,
+    scaling: Scaling = "",
 ) -> LoadedImage:
     """Read one image file.
 
@@ -75,6 +85,7 @@ def read_image(
         max_pixels: Pictures with more are refused from their header.
         seconds: Read in a process of its own and give up after so long. Here and without limit if left out.
         short_side: Shrink the picture to this short side (never enlarged), as `shrink_size` says.
+        scaling: Of deep grey to 8 bits; the picture's own if left out.
 
     Raises:
         UnreadableImage: There is no usable picture in it; `.reason` says why.
@@ -82,8 +93,9 @@ def read_image(
     if seconds is not None:
         from fs4cli.data.readers import read_guarded
 
-        return read_guarded(path, max_pixels=max_pixels, seconds=seconds, short_side=short_side)
-    return decode_image(read_file(path, max_pixels=max_pixels), max_pixels=max_pixels, short_side=short_side)
+        return read_guarded(path, max_pixels=max_pixels, seconds=seconds, short_side=short_side, scaling=scaling)
+    data = read_file(path, max_pixels=max_pixels)
+    return decode_image(data, max_pixels=max_pixels, short_side=short_side, scaling=scaling)
 
 
 def read_file(path: Path, *, max_pixels: int = MAX_PIXELS) -> bytes:
@@ -110,10 +122,12 @@ def read_file(path: Path, *, max_pixels: int = MAX_PIXELS) -> bytes:
         raise UnreadableImage(word, is_lasting=False) from None
 
 
-def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS, short_side: int | None = None) -> LoadedImage:
+def decode_image(
+    data: bytes, *, max_pixels: int = MAX_PIXELS, short_side: int | None = None, scaling: Scaling = ""
+) -> LoadedImage:
     """Decode the bytes of an image file; see `read_image`."""
     with _open(data) as picture:
-        return _load(picture, max_pixels=max_pixels, short_side=short_side)
+        return _load(picture, max_pixels=max_pixels, short_side=short_side, scaling=scaling)
 
 
 def measure_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -156,7 +170,7 @@ def shrink_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     return height, width
 
 
-def _load(picture: ImageFile.ImageFile, *, max_pixels: int, short_side: int | None) -> LoadedImage:
+def _load(picture: ImageFile.ImageFile, *, max_pixels: int, short_side: int | None, scaling: Scaling) -> LoadedImage:
     width, height = picture.size
     check_size(height, width, max_pixels)
     if isinstance(picture, TiffImagePlugin.TiffImageFile):
@@ -174,7 +188,8 @@ def _load(picture: ImageFile.ImageFile, *, max_pixels: int, short_side: int | No
     if format == "TIFF":
         width, height = picture.size  # Pillow has turned it already
     turn = _read_turn(picture)
-    pixels, conversions = convert_to_eight_bits(picture)
+    converted = convert_to_eight_bits(picture, scaling)
+    pixels, conversions = converted.picture, converted.steps
     if short_side is not None:
         shrunk = shrink_size((height, width), short_side)
         if pixels.size != (shrunk[1], shrunk[0]):
@@ -192,6 +207,8 @@ def _load(picture: ImageFile.ImageFile, *, max_pixels: int, short_side: int | No
         mode=mode,
         conversions=tuple(done + conversions),
         is_grey=mode in GREY_MODES or _shows_no_colour(array),
+        own_scaling=converted.own_scaling,
+        scaling=converted.scaling,
     )
 
 

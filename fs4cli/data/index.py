@@ -16,8 +16,11 @@ from typing import Any, Literal
 from fs4cli.data.sources import show_path
 from fs4cli.errors import ProjectError
 from fs4cli.files import build_row, read_json_lines, write_atomic
+from fs4cli.scaling import Scaling
 
 State = Literal["ok", "duplicate", "bad", "skipped", "gone"]
+
+_NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class ImageEntry:
         reason: Why it is not `ok`, the kind before a colon; empty if it is.
         is_lasting: False if the next look may end otherwise although the file is the same.
         rules: Version of the rules it was read by.
+        own_scaling: How a picture of deep grey would become 8 bits by itself; empty if it has no choice.
+        scaling: How it did.
     """
 
     image_id: str
@@ -60,6 +65,13 @@ class ImageEntry:
     reason: str = ""
     is_lasting: bool = True
     rules: int = 0
+    own_scaling: Scaling = ""
+    scaling: Scaling = ""
+
+    @property
+    def pixels_key(self) -> str:
+        """What its pixels are found by in the cache: its content, and how that was scaled if not in its own way."""
+        return self.sha256 if self.scaling == self.own_scaling else f"{self.sha256}-{self.scaling}"
 
     @property
     def place(self) -> str:
@@ -136,6 +148,18 @@ def settle_entries(entries: Sequence[ImageEntry]) -> list[ImageEntry]:
             entry = replace(entry, state="ok" if is_first else "duplicate", reason=reason)
         settled.append(replace(entry, image_id=image_id))
     return settled
+
+
+def choose_scaling(entries: Iterable[ImageEntry]) -> Scaling:
+    """How deep grey becomes 8 bits in a folder of these pictures, so that neighbours of a series do not differ in it.
+
+    By the whole range if nearly all pictures would by themselves (`_NEARLY_ALL`): the few dim ones are dim. Else all
+    are stretched: dim ones would be left with a few levels. Empty if there is no such picture.
+    """
+    counts = Counter(entry.own_scaling for entry in entries if entry.has_picture and entry.own_scaling)
+    if not counts:
+        return ""
+    return "range" if counts["range"] >= _NEARLY_ALL * counts.total() else "stretch"
 
 
 def count_conversions(entries: Iterable[ImageEntry]) -> dict[str, int]:

@@ -21,6 +21,7 @@ import fs4cli
 from fs4cli.data.images import MAX_PIXELS, LoadedImage
 from fs4cli.data.reader_process import LENGTHS
 from fs4cli.errors import ResourceError
+from fs4cli.scaling import Scaling
 
 _START_SECONDS = 120.0
 _START_HINTS = ("check the free memory and the limits of processes (`ulimit -u`, `ulimit -v`)",)
@@ -56,10 +57,16 @@ class Reader:
         max_pixels: Larger pictures are refused from their header.
         seconds: Time limit of one file.
         short_side: Shrink pictures to it; None leaves them whole and skips the perceptual hash.
+        scaling: Of deep grey to 8 bits; each picture's own if left out.
     """
 
-    def __init__(self, *, max_pixels: int = MAX_PIXELS, seconds: float, short_side: int | None):
-        self._request = {"max_pixels": max_pixels, "seconds": seconds, "short_side": short_side}
+    def __init__(self, *, max_pixels: int = MAX_PIXELS, seconds: float, short_side: int | None, scaling: Scaling = ""):
+        self._request: dict[str, Any] = {
+            "max_pixels": max_pixels,
+            "seconds": seconds,
+            "short_side": short_side,
+            "scaling": scaling,
+        }
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -204,5 +211,7 @@ def _unpack(facts: dict[str, Any], pixels: bytearray) -> Reading:
         mode=facts["mode"],
         conversions=tuple(facts["conversions"]),
         is_grey=facts["is_grey"],
+        own_scaling=facts["own_scaling"],
+        scaling=facts["scaling"],
     )
     return Reading(image, size=size, sha256=facts["sha256"], perceptual_hash=facts["perceptual_hash"])

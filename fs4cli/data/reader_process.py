@@ -29,8 +29,8 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Read one file: the facts about it, and the bytes of its pixels.
 
     Args:
-        request: `path`, `max_pixels`, `short_side` (or None); `known`: a sha256 whose pixels are not needed;
-            `only_size`: the header is enough.
+        request: `path`, `max_pixels`, `short_side` (or None), `scaling`; `known`: a sha256 whose pixels are not
+            needed; `only_size`: the header is enough.
     """
     facts: dict[str, Any] = {"sha256": "", "reason": ""}
     try:
@@ -40,7 +40,8 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         facts["sha256"] = hashlib.sha256(data).hexdigest()
         if facts["sha256"] == request["known"]:
             return facts, b""
-        image = decode_image(data, max_pixels=request["max_pixels"], short_side=request["short_side"])
+        options = {name: request[name] for name in ("max_pixels", "short_side", "scaling")}
+        image = decode_image(data, **options)
     except UnreadableImage as error:
         return {**facts, "reason": error.reason, "is_image": error.is_image, "is_lasting": error.is_lasting}, b""
     except MemoryError:
@@ -52,6 +53,8 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         "mode": image.mode,
         "conversions": list(image.conversions),
         "is_grey": image.is_grey,
+        "own_scaling": image.own_scaling,
+        "scaling": image.scaling,
         "perceptual_hash": hash_appearance(image) if request["short_side"] else "",
     }
     return facts, image.pixels.tobytes()

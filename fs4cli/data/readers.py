@@ -17,6 +17,7 @@ from typing import Any
 from fs4cli.data.images import MAX_PIXELS, LoadedImage
 from fs4cli.data.reader import Reader, Reading
 from fs4cli.data.refusals import UnreadableImage
+from fs4cli.scaling import Scaling
 
 _TICK = 0.1
 
@@ -26,7 +27,7 @@ class ReaderPool:
 
     Args:
         workers: Processes, at least 1.
-        max_pixels, seconds, short_side: As in `Reader`.
+        max_pixels, seconds, short_side, scaling: As in `Reader`.
         should_stop: Asked ten times a second; once it is true, nothing more is read.
     """
 
@@ -37,12 +38,14 @@ class ReaderPool:
         max_pixels: int = MAX_PIXELS,
         seconds: float,
         short_side: int | None,
+        scaling: Scaling = "",
         should_stop: Callable[[], bool] = lambda: False,
     ):
         self.short_side = short_side
         self._should_stop = should_stop
         self._readers = [
-            Reader(max_pixels=max_pixels, seconds=seconds, short_side=short_side) for _ in range(max(1, workers))
+            Reader(max_pixels=max_pixels, seconds=seconds, short_side=short_side, scaling=scaling)
+            for _ in range(max(1, workers))
         ]
         self._idle: queue.SimpleQueue[Reader] = queue.SimpleQueue()
         for reader in self._readers:
@@ -109,16 +112,19 @@ class ReaderPool:
                 reader.end_if_late()
 
 
-def read_guarded(path: Path, *, max_pixels: int, seconds: float, short_side: int | None) -> LoadedImage:
+def read_guarded(
+    path: Path, *, max_pixels: int, seconds: float, short_side: int | None, scaling: Scaling = ""
+) -> LoadedImage:
     """Read one image in a process of its own, which is kept for the next one.
 
     Raises:
         UnreadableImage: There is no usable picture in it, or not in that time.
     """
-    key = (os.getpid(), threading.get_ident(), max_pixels, seconds, short_side)  # a fork must not share its pipes
+    key = (os.getpid(), threading.get_ident(), max_pixels, seconds, short_side, scaling)  # a fork has pipes of its own
     pool = _kept.get(key)
     if pool is None:
-        pool = _kept[key] = ReaderPool(1, max_pixels=max_pixels, seconds=seconds, short_side=short_side).__enter__()
+        options: dict[str, Any] = {"max_pixels": max_pixels, "seconds": seconds, "short_side": short_side}
+        pool = _kept[key] = ReaderPool(1, **options, scaling=scaling).__enter__()
     reading = next(pool.read_all([path]))
     if reading.image is None:
         raise UnreadableImage(reading.reason, is_image=reading.is_image, is_lasting=reading.is_lasting)

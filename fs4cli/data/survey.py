@@ -18,6 +18,7 @@ from fs4cli.data.readers import ReaderPool
 from fs4cli.data.shards import ShardWriter
 from fs4cli.data.sources import FoundFile, FoundFiles
 from fs4cli.errors import ResourceError
+from fs4cli.scaling import Scaling
 
 SAMPLE = 64
 """So many files, evenly spaced, tell beforehand how much room the pixels take."""
@@ -97,6 +98,16 @@ class Survey:
                 pixels += height * width
         return pixels * 3 * len(self.unread) // len(sample) * 105 // 100
 
+    def doubt_scaling(self, scaling: Scaling) -> None:
+        """Have the pictures read again that became 8 bits in another way than the folder is to."""
+        self.unread = []
+        for file in self._found:
+            entry = self._entries.get(file.place)
+            if entry is not None and entry.has_picture and entry.own_scaling and entry.scaling != scaling:
+                del self._entries[file.place]
+                self._known.pop(file.place, None)  # the same bytes are no reason to leave it as it was
+                self.unread.append(file)
+
     def read(self, pool: ReaderPool, journal: Journal) -> Iterator[ImageEntry]:
         """Read the unread files, and give each one's record once it is in the journal.
 
@@ -131,7 +142,7 @@ class Survey:
             return renew_entry(before, file)  # touched only: the bytes are the same
         entry = make_entry(file, reading)
         if reading.image is not None:
-            self._shards.add(reading.sha256, reading.image.pixels)
+            self._shards.add(entry.pixels_key, reading.image.pixels)
         if before is not None and before.state != "gone" and before.sha256 != entry.sha256:
             self.changed += 1
         return entry
@@ -140,7 +151,7 @@ class Survey:
         """Whether its pixels, if it has any, are in the cache and still wanted."""
         if not entry.has_picture:
             return True
-        return entry.sha256 in self._shards.places and entry.height * entry.width <= self._max_pixels
+        return entry.pixels_key in self._shards.places and entry.height * entry.width <= self._max_pixels
 
 
 def find_gone(found: FoundFiles, known: dict[str, ImageEntry]) -> list[ImageEntry]:

@@ -22,6 +22,7 @@ from fs4cli.evaluation.index_image import BadIndexImage
 from fs4cli.evaluation.pairs import Pair
 from fs4cli.evaluation.parallel import map_in_order
 from fs4cli.evaluation.problems import Problem
+from fs4cli.scaling import Scaling
 
 GROUP = 8
 """Images that a model segments together: always the same ones, so that a resumed evaluation gives the same masks."""
@@ -38,6 +39,7 @@ class MaskMaker(Protocol):
         clusters: How many it tells apart.
         key: Fingerprint of all that shapes a mask but the image.
         identity: What a report says of it.
+        scaling: How deep grey becomes 8 bits before it sees it.
     """
 
     @property
@@ -48,6 +50,9 @@ class MaskMaker(Protocol):
 
     @property
     def identity(self) -> dict[str, Any]: ...
+
+    @property
+    def scaling(self) -> Scaling: ...
 
     def prepare(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Any:
         """An image as the model sees it; called in threads."""
@@ -107,7 +112,7 @@ def check_pairs(pairs: Iterable[Pair], reader: LabelReader, *, workers: int) -> 
 
 
 def load_pair(
-    pair: Pair, reader: LabelReader, frame: Frame | None = None
+    pair: Pair, reader: LabelReader, frame: Frame | None = None, scaling: Scaling = ""
 ) -> tuple[Int[np.ndarray, "H W"], UInt8[np.ndarray, "H W 3"]] | Problem:
     """The labels and the pixels of one image, or what is wrong with them.
 
@@ -115,6 +120,7 @@ def load_pair(
         pair: With its image.
         reader: Of the labels.
         frame: The part of both that is wanted; all of it if left out.
+        scaling: Of deep grey to 8 bits; each image's own if left out.
     """
     assert pair.image is not None
     try:
@@ -122,7 +128,7 @@ def load_pair(
     except BadIndexImage as error:
         return Problem(pair.name, error.reason)
     try:
-        pixels = read_image(pair.image).pixels
+        pixels = read_image(pair.image, scaling=scaling).pixels
     except UnreadableImage as error:
         return Problem(pair.name, f"its image `{pair.image.name}`: {error.reason}")
     differs = describe_size_difference(labels.shape, pixels.shape[:2], "image")
@@ -153,7 +159,7 @@ def _count_ready(pair: Pair, reader: LabelReader, frame: Frame | None) -> ImageC
 
 
 def _load_prepared(pair: Pair, reader: LabelReader, maker: MaskMaker, frame: Frame | None) -> _Loaded | Problem:
-    loaded = load_pair(pair, reader, frame)
+    loaded = load_pair(pair, reader, frame, maker.scaling)
     return loaded if isinstance(loaded, Problem) else _Loaded(pair.name, loaded[0], maker.prepare(loaded[1]))
 
 

@@ -30,6 +30,7 @@ from fs4cli.evaluation.parallel import map_in_order
 from fs4cli.evaluation.problems import Problem
 from fs4cli.evaluation.report import or_null
 from fs4cli.progress import Progress
+from fs4cli.scaling import Scaling
 
 PIXELS = 100_000
 """Pixels that the layer is fitted on, at most: memory does not grow with the images."""
@@ -62,6 +63,9 @@ class FeatureMaker(Protocol):
 
     @property
     def key(self) -> str: ...
+
+    @property
+    def scaling(self) -> Scaling: ...
 
     def prepare(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Any:
         """An image as the model sees it; called in threads."""
@@ -263,7 +267,7 @@ def find_overlap(fitted: Sequence[Pair], scored: Sequence[Pair]) -> list[str]:
 def _load(
     pair: Pair, reader: LabelReader, maker: FeatureMaker, frame: Frame | None
 ) -> tuple[Int[np.ndarray, "H W"], Any] | Problem:
-    loaded = load_pair(pair, reader, frame)
+    loaded = load_pair(pair, reader, frame, maker.scaling)
     return loaded if isinstance(loaded, Problem) else (loaded[0], maker.prepare(loaded[1]))
 
 

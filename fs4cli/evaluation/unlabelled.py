@@ -23,6 +23,7 @@ from fs4cli.evaluation.counting import MaskMaker
 from fs4cli.evaluation.parallel import map_in_order
 from fs4cli.evaluation.problems import Problem, list_problems
 from fs4cli.progress import Progress
+from fs4cli.scaling import Scaling
 
 MOST = 500
 """Images that are looked at, at most; of more, so many evenly spread."""
@@ -90,7 +91,7 @@ def measure_unlabelled(
     shares, edges, pixels = [], [], []
     matrices = {view.name: np.zeros((maker.clusters, maker.clusters), np.int64) for view in views}
     with progress.task("evaluate: unlabeled", len(chosen), unit="images") as task:
-        for path, found in zip(chosen, _read_all(chosen, workers), strict=True):
+        for path, found in zip(chosen, _read_all(chosen, workers, maker.scaling), strict=True):
             if isinstance(found, Problem):
                 problems.append(found)
                 progress.warn(f"left out `{path}`: {found.reason}")
@@ -135,10 +136,10 @@ def judge_unlabelled(section: dict[str, Any]) -> list[str]:
     return notes
 
 
-def _read_all(paths: Sequence[Path], workers: int) -> Iterator[UInt8[np.ndarray, "H W 3"] | Problem]:
+def _read_all(paths: Sequence[Path], workers: int, scaling: Scaling) -> Iterator[UInt8[np.ndarray, "H W 3"] | Problem]:
     def read(path: Path) -> np.ndarray | Problem:
         try:
-            return read_image(path).pixels
+            return read_image(path, scaling=scaling).pixels
         except UnreadableImage as error:
             return Problem(path.name, error.reason)
 

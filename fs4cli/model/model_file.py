@@ -8,7 +8,7 @@ import json
 import struct
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -18,8 +18,9 @@ from fs4cli.errors import ConfigError, ProjectError
 from fs4cli.files import write_bytes, write_json
 from fs4cli.model.network import build_network
 from fs4cli.model.segmenter import KNOWN_CUES, Segmenter
+from fs4cli.scaling import Scaling
 
-FORMAT = 4
+FORMAT = 5
 """Grows when an older fs4 could not read the model any more."""
 
 _CARD = "fs4_card"
@@ -45,6 +46,7 @@ class ModelCard:
         prior_side: Short side, in pixels, at which it asks what the first grouping says of an image (`PixelPrior`);
             0 if it does not.
         pyramid: Cells per side of the levels that guide the pixels of whole images (PGG); none if nothing does.
+        scaling: How deep grey became 8 bits in its folder of images (`fs4cli.scaling.Scaling`).
         from_scratch: Whether it started from random weights.
         summary: Of the training: images, steps, health.
         versions: Of fs4 and of what it was trained with.
@@ -60,6 +62,7 @@ class ModelCard:
     nearest: bool = False
     prior_side: int = 0
     pyramid: tuple[int, ...] = ()
+    scaling: Scaling = ""
     from_scratch: bool = True
     summary: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -137,6 +140,8 @@ def _check_card(values: dict[str, Any]) -> None:
     grids = values.get("pyramid", [])
     if not isinstance(grids, list) or not all(type(grid) is int and 1 <= grid <= _MOST_CELLS for grid in grids):
         raise ValueError(f"`pyramid` is no list of whole numbers from 1 to {_MOST_CELLS}")
+    if values.get("scaling", "") not in get_args(Scaling):
+        raise ValueError("`scaling` is no way to make deep grey 8 bits")
     for name in ("context", "place", "nearest", "from_scratch"):
         if not isinstance(values.get(name, False), bool):
             raise ValueError(f"`{name}` is neither true nor false")

@@ -13,6 +13,7 @@ from fs4cli.files import hash_value
 from fs4cli.model.device import autocast
 from fs4cli.model.inference import Prepared, choose_classes
 from fs4cli.prediction.predictor import Predictor
+from fs4cli.scaling import Scaling
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Features:
     def key(self) -> str:
         """Fingerprint of all that shapes a feature but the image."""
         return hash_value(["features", self.predictor.key])
+
+    @property
+    def scaling(self) -> Scaling:
+        """How deep grey becomes 8 bits before it sees it."""
+        return self.predictor.scaling
 
     def prepare(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Prepared:
         """The image as the segmenter sees it."""
@@ -79,6 +85,11 @@ class LinearMasks:
     def identity(self) -> dict[str, Any]:
         """What a report says of it."""
         return self.features.predictor.identity
+
+    @property
+    def scaling(self) -> Scaling:
+        """How deep grey becomes 8 bits before it sees it."""
+        return self.features.scaling
 
     def prepare(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Prepared:
         """The image as the segmenter sees it."""

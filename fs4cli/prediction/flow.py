@@ -106,6 +106,7 @@ def make_masks(
         max_pixels=max_pixels,
         seconds=seconds,
         short_side=None,
+        scaling=predictor.scaling,
         should_stop=lambda: progress.stop_requested() is not None,
     )
     with readers, ThreadPoolExecutor(workers, thread_name_prefix="packer") as threads:

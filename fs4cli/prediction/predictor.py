@@ -15,6 +15,7 @@ from fs4cli.model.device import Precision, is_out_of_memory
 from fs4cli.model.inference import Prepared, choose_classes, predict_small, prepare_image
 from fs4cli.model.model_file import ModelCard, load_model
 from fs4cli.model.segmenter import Segmenter
+from fs4cli.scaling import Scaling
 
 _RULES = 2
 """Grows when the same image and model would give another mask: masks are made again then."""
@@ -51,6 +52,11 @@ class Predictor:
     def clusters(self) -> int:
         """How many classes it tells apart."""
         return len(self.card.classes)
+
+    @property
+    def scaling(self) -> Scaling:
+        """How deep grey becomes 8 bits before it sees it."""
+        return self.card.scaling
 
     @property
     def identity(self) -> dict[str, Any]:

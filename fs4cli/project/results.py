@@ -28,7 +28,7 @@ from fs4cli.project.record import Record
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _Place = tuple[str, int, int, int, int]
-"""The sha256 of an image's file, and the shard, offset, height and width of its pixels."""
+"""The key of an image's pixels, and the shard, offset, height and width of its pixels."""
 
 
 def check_ingest(inspection: Inspection, project: Project, record: Record) -> None:
@@ -37,7 +37,7 @@ def check_ingest(inspection: Inspection, project: Project, record: Record) -> No
     images: list[tuple[str, str]] | None = None
     with inspection.expect("ingest", project.index, remedy):
         inspection.count(project.index)
-        found = [(entry.image_id, entry.sha256) for entry in read_index(project.index) if entry.state == "ok"]
+        found = [(entry.image_id, entry.pixels_key) for entry in read_index(project.index) if entry.state == "ok"]
         if hash_value(found) != record.outputs.get("images"):
             raise ValueError("it does not hold the images that ingest recorded")
         images = found
@@ -189,10 +189,10 @@ def _check_shards(inspection: Inspection, project: Project, shards: list[tuple[s
             if inspection.hash(path) != listed["sha256"]:
                 raise ValueError("its sha256 differs")
             number = int(path.stem.removeprefix("shard-"))
-            for sha256, offset, height, width in listed["images"]:
+            for key, offset, height, width in listed["images"]:
                 if offset < 0 or offset + 3 * height * width > size:
                     raise ValueError("its list points beyond its end")
-                held.add((sha256, number, offset, height, width))
+                held.add((key, number, offset, height, width))
         is_whole = is_whole and len(inspection.damages) == before
     return held if is_whole else None
 
@@ -201,9 +201,9 @@ def _compare_table(path: Path, images: list[tuple[str, str]], held: set[_Place])
     table = np.load(path, allow_pickle=False)
     if [bytes(name).decode("ascii") for name in table["image_id"]] != [image_id for image_id, _ in images]:
         raise ValueError("it does not hold the images of the index, in their order")
-    for (_, sha256), row in zip(images, table, strict=True):
-        if (sha256, int(row["shard"]), int(row["offset"]), int(row["height"]), int(row["width"])) not in held:
-            raise ValueError(f"no shard holds the image of sha256 {sha256[:12]} where it says")
+    for (_, key), row in zip(images, table, strict=True):
+        if (key, int(row["shard"]), int(row["offset"]), int(row["height"]), int(row["width"])) not in held:
+            raise ValueError(f"no shard holds the image of sha256 {key[:12]} where it says")
 
 
 def _check_chunks(data: bytes) -> None:

@@ -18,7 +18,7 @@ from fs4cli.config import IngestSettings, Settings, stage_settings, with_values
 from fs4cli.data.cache import is_untouched
 from fs4cli.data.entries import all_unchanged, doubt_refusals
 from fs4cli.data.images import RULES
-from fs4cli.data.index import ImageEntry, count_conversions, settle_entries, write_index
+from fs4cli.data.index import ImageEntry, choose_scaling, count_conversions, settle_entries, write_index
 from fs4cli.data.journal import Journal, read_known
 from fs4cli.data.near_duplicates import find_near_duplicates
 from fs4cli.data.own_files import leave_out_own
@@ -41,6 +41,7 @@ from fs4cli.planning.stage import keep_earlier_choices
 from fs4cli.progress import Progress
 from fs4cli.project.project import STAGES, Project
 from fs4cli.project.record import Record, finish_record, read_record, start_record, write_record
+from fs4cli.scaling import Scaling
 
 FEW = 20
 """Fewer images are warned of."""
@@ -123,17 +124,23 @@ def run_ingest(
     survey = Survey(found, known, shards, max_pixels=settings.ingest.max_pixels)
     if survey.unread:
         _read_images(project, settings, survey, progress)
+    scaling = choose_scaling(survey.entries)  # known only when all were read
+    survey.doubt_scaling(scaling)
+    if survey.unread:
+        _read_images(project, settings, survey, progress, scaling=scaling)
     entries = settle_entries(survey.entries)
     write_quarantine(project.quarantine, entries, folders=found.unreadable_folders)
     remedies = (f"`{project.quarantine}` lists them", "to go on without them, raise `ingest.max_bad_share`")
     judge_share(entries, sources, largest=settings.ingest.max_bad_share, hints=remedies)
-    record = _finish(project, settings.ingest, record, entries, survey, shards)
+    record = _finish(project, settings.ingest, record, entries, survey, shards, scaling)
     result = _make_result(project, record, new=survey.new, changed=survey.changed, gone=survey.lost)
     _tell(result, entries, progress)
     return result
 
 
-def _read_images(project: Project, settings: Settings, survey: Survey, progress: Progress) -> None:
+def _read_images(
+    project: Project, settings: Settings, survey: Survey, progress: Progress, scaling: Scaling = ""
+) -> None:
     """Read what is unread into the journal and the shards, if there is room for it."""
     ingest = settings.ingest
     with ReaderPool(
@@ -141,6 +148,7 @@ def _read_images(project: Project, settings: Settings, survey: Survey, progress:
         max_pixels=ingest.max_pixels,
         seconds=ingest.decode_seconds,
         short_side=ingest.cache_size,
+        scaling=scaling,
         should_stop=lambda: progress.stop_requested() is not None,
     ) as pool:
         survey.check_room(
@@ -170,10 +178,11 @@ def _finish(
     entries: list[ImageEntry],
     survey: Survey,
     shards: ShardWriter,
+    scaling: Scaling,
 ) -> Record:
     """Write the index, the cache's table, the lists and, last of all, the record."""
     images = [entry for entry in entries if entry.state == "ok"]
-    cache = shards.publish([(entry.image_id, entry.sha256) for entry in images])
+    cache = shards.publish([(entry.image_id, entry.pixels_key) for entry in images])
     write_index(project.index, [*entries, *survey.gone])
     near = find_near_duplicates([entry.perceptual_hash for entry in images], distance=ingest.near_duplicate_distance)
     write_near_duplicates(project.stage("ingest") / "near_duplicates.csv", images, near)
@@ -181,9 +190,10 @@ def _finish(
     record = finish_record(
         record,
         outputs={
-            "images": hash_value([[entry.image_id, entry.sha256] for entry in images]),
+            "images": hash_value([[entry.image_id, entry.pixels_key] for entry in images]),
             "short_side": ingest.cache_size,
             "rules": RULES,
+            **({"scaling": scaling} if scaling else {}),
         },
         summary={
             "images": states["ok"],

@@ -120,9 +120,21 @@ def test_twelve_bits_in_sixteen_are_stretched_by_percentile():
 
 @pytest.mark.parametrize("value, shown", [(0, 0), (257, 1), (65535, 255)])
 def test_a_flat_deep_picture_stays_flat(value, shown):
-    pixels, _ = scale_to_eight_bits(np.full((20, 20), value, np.uint16))
+    pixels, *_ = scale_to_eight_bits(np.full((20, 20), value, np.uint16))
 
     assert (pixels == shown).all()
+
+
+@pytest.mark.parametrize("end, own", [(20000, "stretch"), (50000, "range")])
+@pytest.mark.parametrize("scaling, shown", [("range", None), ("stretch", 255)])
+def test_a_picture_can_be_scaled_in_the_other_way(end, own, scaling, shown):
+    values = np.linspace(0, end, 1000).reshape(20, 50).round().astype(np.uint16)
+
+    pixels, words, own_scaling, taken = scale_to_eight_bits(values, scaling)
+
+    assert (own_scaling, taken) == (own, scaling)
+    assert words.endswith("as its folder") is (own != scaling)
+    assert pixels.max() == (shown or round(end / 257))
 
 
 def test_elevations_below_and_above_zero_are_stretched():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fs4cli.data.index import ImageEntry, make_image_id, read_index, settle_entries, write_index
+from fs4cli.data.index import ImageEntry, choose_scaling, make_image_id, read_index, settle_entries, write_index
 from fs4cli.data.near_duplicates import NearDuplicate
 from fs4cli.data.quarantine import judge_share, write_near_duplicates, write_quarantine
 from fs4cli.data.sources import show_path
@@ -80,6 +80,16 @@ def test_a_duplicate_takes_over_when_the_first_is_gone():
     (after,) = settle_entries(before[1:])
 
     assert (after.state, after.reason, after.image_id) == ("ok", "", before[1].image_id)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "stretches", "chosen"),
+    [(0, 0, ""), (1, 0, "range"), (0, 1, "stretch"), (9, 1, "range"), (8, 1, "stretch")],
+)
+def test_the_whole_range_is_kept_where_nine_in_ten_deep_pictures_would_keep_it(ranges, stretches, chosen):
+    deep = [entry("a", own_scaling="range")] * ranges + [entry("b", own_scaling="stretch")] * stretches
+
+    assert choose_scaling([*deep, entry("no.jpg"), entry("bad.png", height=0, own_scaling="stretch")]) == chosen
 
 
 def test_bad_files_are_no_duplicates_of_each_other():

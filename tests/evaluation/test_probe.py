@@ -20,7 +20,7 @@ OPTIONS = {"workers": 1, "frame": None, "progress": SilentProgress()}
 class Colours:
     """Features are the colours of an image at stride 4."""
 
-    clusters, key, identity = 3, "colours", {}
+    clusters, key, identity, scaling = 3, "colours", {}, ""
     weight = bias = None
 
     def prepare(self, pixels):

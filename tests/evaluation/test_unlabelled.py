@@ -18,7 +18,7 @@ class Rule:
 
     of: str = "red"
     clusters = 4
-    key, identity = "rule", {}
+    key, identity, scaling = "rule", {}, ""
 
     def prepare(self, pixels):
         return pixels

@@ -122,6 +122,7 @@ def test_a_model_of_a_newer_fs4_is_refused_as_such(saved):
         {"format": 0},
         {"prior_side": -1},
         {"prior_side": 1.5},
+        {"scaling": "bright"},
         {"pyramid": 2},
         {"pyramid": [0]},
         {"pyramid": [1, True]},

@@ -328,7 +328,7 @@ def photos(labels, tmp_path) -> Path:
 class ByBrightness:
     """A model whose clusters are steps of brightness."""
 
-    clusters, identity = 5, {}
+    clusters, identity, scaling = 5, {}, ""
 
     def __init__(self, path: Path, settings: Settings):
         self.key = str(path)

@@ -22,7 +22,8 @@ from fs4cli.planning.facts import look_larger
 from fs4cli.planning.stage import close_stage, open_stage, whole
 from fs4cli.progress import Progress
 from fs4cli.project.project import Project
-from fs4cli.project.record import recorded_value
+from fs4cli.project.record import read_record, recorded_value
+from fs4cli.scaling import Scaling
 from fs4cli.stages.train.baselines import train_baseline
 from fs4cli.stages.train.fs4 import train_fs4
 from fs4cli.stages.train.workshop import Workshop, open_workshop
@@ -103,10 +104,17 @@ def _describe(shop: Workshop, segmenter: Segmenter, summary: dict) -> ModelCard:
         nearest=segmenter.nearest,
         prior_side=segmenter.prior_side,
         pyramid=() if segmenter.guidance is None else segmenter.guidance.grids,
+        scaling=_read_scaling(shop.project),
         from_scratch=recorded_value(shop.project, "pretrain", "pretrain.weights") is None,
         summary={**summary, "seed": shop.settings.seed},
         versions={"fs4cli": version("fs4cli"), "torch": version("torch")},
     )
+
+
+def _read_scaling(project: Project) -> Scaling:
+    """How ingest made deep grey 8 bits."""
+    record = read_record(project, "ingest")
+    return "" if record is None else record.outputs.get("scaling", "")
 
 
 def _shown(summary: dict) -> dict:
