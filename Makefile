@@ -11,7 +11,7 @@ help:
 	@echo "make test       set up and run every check and test that takes less than a few minutes"
 	@echo "make test-slow  the tests that take longer"
 	@echo "make soak       200 kills and 100,000 hostile inputs; hours (docs/reliability.md)"
-	@echo "make bench-quality  every method on every set of images, three seeds; days. BENCH=\"--sets allsky\" for less"
+	@echo "make bench-quality  every method on five sets of images, three seeds; days. BENCH=\"--sets allsky\" for less"
 	@echo "make lint       style, types and floors only"
 	@echo "make docs       write the generated pages: commands, settings, the tree in docs/house.md"
 	@echo "make clean      remove the virtual environment and the demo"

@@ -6,6 +6,7 @@ markdown. Labels are read by the scorer only (benchmarks/cells.py).
 
     python benchmarks/quality.py --sets camvid,allsky --methods fs4,picie --seeds 0,1,2
     python benchmarks/quality.py --sets synthetic --methods floors,fs4 --curve
+    python benchmarks/quality.py --sets unseen --methods floors,fs4   # kinds of pictures that no rule was chosen on
     python benchmarks/quality.py --table                    # only print what is there
 """
 
@@ -22,9 +23,10 @@ from statistics import mean
 from typing import Any
 
 from cells import FLOOR, Cell, Result, run_cell
+from families import FAMILIES
 from floors import FLOORS
 from methods import METHODS
-from sets import NAMES, DataSet, open_set
+from sets import NAMES, REAL, SYNTHETIC, USUAL, DataSet, open_set
 
 from fs4cli.duration import parse_duration
 from fs4cli.files import read_json, write_json
@@ -32,7 +34,7 @@ from fs4cli.files import read_json, write_json
 SCHEMA = "fs4.quality/1"
 """Grows when cells are measured in another way."""
 
-GROUPS = {"synthetic": ("mosaics", "scenes"), "real": ("camvid", "allsky", "em_neurons"), "all": NAMES}
+GROUPS = {"synthetic": SYNTHETIC, "real": tuple(REAL), "usual": USUAL, "unseen": tuple(FAMILIES), "all": NAMES}
 FLOOR_NAMES = tuple(FLOOR + name for name in FLOORS)
 METHOD_GROUPS = {
     "floors": FLOOR_NAMES,
@@ -206,7 +208,7 @@ def _read_options() -> argparse.Namespace:
     names = {**{name: (name,) for name in NAMES}, **GROUPS}
     methods = {**{name: (name,) for name in METHOD_GROUPS["all"]}, **METHOD_GROUPS}
     listed: dict[str, Any] = {"sets": names, "methods": methods}
-    parser.add_argument("--sets", default="all", help=f"with commas between: {', '.join(names)}")
+    parser.add_argument("--sets", default="usual", help=f"with commas between: {', '.join(names)}")
     parser.add_argument("--methods", default="all", help=f"with commas between: {', '.join(methods)}")
     parser.add_argument("--seeds", default="0,1,2", help="with commas between")
     parser.add_argument("--budget", help="of each training, as 90s or 25m; each set's own if left out")

@@ -1,4 +1,4 @@
-"""The data sets of the quality bench: real ones that `FS4_DATA` names, and two families drawn here.
+"""The data sets of the quality bench: real ones that `FS4_DATA` names, two drawn families, and seven more on demand.
 
 In: a name and a folder to work in. Out: a folder of images to learn from that holds nothing else, images held out, and
 their labels, which only the scorer is to see.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from families import FAMILIES, draw_family
 from PIL import Image
 
 from fs4cli.data.masks import encode_mask, make_palette
@@ -60,16 +61,35 @@ class DataSet:
 REAL = {"camvid": (11, 1500.0), "allsky": (3, 600.0), "em_neurons": (5, 900.0)}
 """Sets that `FS4_DATA` holds: how many classes, and the budget in seconds. Their images may not be given away."""
 
-_DRAWN: dict[str, tuple[tuple[str, ...], Callable[[int], Scene]]] = {
-    "mosaics": (
+SYNTHETIC = ("mosaics", "scenes")
+"""Drawn sets that goals are set for."""
+
+USUAL = (*REAL, *SYNTHETIC)
+
+NAMES = (*USUAL, *FAMILIES)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Classes, budget in seconds, and how to draw a picture by its number."""
+
+    classes: tuple[str, ...]
+    budget: float
+    draw: Callable[[int], Scene]
+
+
+_DRAWN = {
+    "mosaics": _Drawn(
         tuple(TEXTURES)[:_MOSAIC_KINDS],
+        300.0,
         lambda number: draw_mosaic(DRAWN_SEED, number, textures=_MOSAIC_KINDS),
     ),
-    "scenes": (MATERIALS, lambda number: draw_scene(DRAWN_SEED, number)),
+    "scenes": _Drawn(MATERIALS, 300.0, lambda number: draw_scene(DRAWN_SEED, number)),
+    **{
+        name: _Drawn(classes, 180.0, lambda number, name=name: draw_family(name, (DRAWN_SEED, number)))
+        for name, classes in FAMILIES.items()
+    },
 }
-_DRAWN_BUDGET = 300.0
-
-NAMES = (*REAL, *_DRAWN)
 
 
 def open_set(name: str, work: Path) -> DataSet:
@@ -113,24 +133,24 @@ def _copy_images(source: Path, target: Path) -> None:
 
 
 def _draw(name: str, folder: Path, *, train: int = DRAWN_TRAIN, test: int = DRAWN_TEST) -> DataSet:
-    names, draw = _DRAWN[name]
+    drawn = _DRAWN[name]
     places = [("train", number) for number in range(train)] + [("test", number) for number in range(test)]
     for index, (split, number) in enumerate(places):
         picture = folder / split / f"{number:04d}.png"
         label = folder / "labels" / f"{number:04d}.png"
         if picture.exists() and (split == "train" or label.exists()):
             continue
-        drawn = draw(index)
+        scene = drawn.draw(index)
         picture.parent.mkdir(parents=True, exist_ok=True)
         if split == "test":
-            write_bytes(label, encode_mask(drawn.labels, make_palette(len(names))))
-        _save_picture(picture, drawn.pixels)
-    rows = [{"id": value, "name": kind} for value, kind in enumerate(names)]
+            write_bytes(label, encode_mask(scene.labels, make_palette(len(drawn.classes))))
+        _save_picture(picture, scene.pixels)
+    rows = [{"id": value, "name": kind} for value, kind in enumerate(drawn.classes)]
     write_text(folder / "labels" / "classes.yaml", yaml.safe_dump({"void_id": 255, "classes": rows}, sort_keys=False))
     return DataSet(
         name,
-        len(names),
-        _DRAWN_BUDGET,
+        len(drawn.classes),
+        drawn.budget,
         train=folder / "train",
         test=folder / "test",
         labels=folder / "labels",
