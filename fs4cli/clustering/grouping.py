@@ -64,6 +64,7 @@ def choose_grouping(
     name, axes = next(iter(evidence.items()))
     if len(axes) == 3:
         part = np.ascontiguousarray(vectors[:, axes])
+        # from random vectors alone it takes luck to find small groups that lie apart
         found = (fit_kmeans(part, clusters, seed=seed, spread=spread) for spread in (False, True))
         plain = make_round_mixture(part, min(found, key=lambda one: one.objective).centroids)
         candidates.append(Grouping(f"{name}, plain k-means", axes, plain, is_plain=True))
@@ -119,8 +120,7 @@ def _group(vectors: Float32[np.ndarray, "n d"], clusters: int, name: str, axes: 
     part = np.ascontiguousarray(vectors[:, axes])
     shorter = np.ascontiguousarray(part[:, :3])
     guesses = [
-        guess_clusters(view, clusters, seed=seed, whiten=whiten, spread=spread)
-        for spread in (False, True)  # one finds the large clusters, the other small ones that lie apart
+        guess_clusters(view, clusters, seed=seed, whiten=whiten)
         for view in ((part,) if len(axes) == 3 else (shorter, part))
         for whiten in (False, True)
     ]

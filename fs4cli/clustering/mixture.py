@@ -45,28 +45,20 @@ class TiedMixture:
 
 
 def guess_clusters(
-    vectors: Float32[np.ndarray, "n d"], clusters: int, *, seed: int, whiten: bool, spread: bool
+    vectors: Float32[np.ndarray, "n d"], clusters: int, *, seed: int, whiten: bool
 ) -> Int64[np.ndarray, " n"]:
-    """A first guess: k-means of the vectors as they are, or with all axes uncorrelated and of one variance.
-
-    Args:
-        vectors: Finite.
-        clusters: How many.
-        seed: Of k-means.
-        whiten: Make all axes uncorrelated and of one variance first.
-        spread: Of `fit_kmeans`.
+    """A first guess: k-means of the vectors as they are, or with all axes uncorrelated and of one spread.
 
     Raises:
         ValueError: There are fewer vectors than clusters.
     """
     if whiten:
         rows = vectors.astype(np.float64)
-        variance = rows.var(0) + NOISE**2
-        width = len(variance)
-        covariance = np.cov(rows.T).reshape(width, -1) + 0.02 * np.diag(variance) + NOISE**2 * np.eye(width)
+        spread = rows.var(0) + NOISE**2
+        covariance = np.cov(rows.T).reshape(len(spread), -1) + 0.02 * np.diag(spread) + NOISE**2 * np.eye(len(spread))
         factor = np.linalg.cholesky(covariance)
         vectors = ((rows - rows.mean(0)) @ np.linalg.inv(factor).T).astype(np.float32)
-    return assign_nearest(vectors, fit_kmeans(vectors, clusters, seed=seed, restarts=2, spread=spread).centroids)[0]
+    return assign_nearest(vectors, fit_kmeans(vectors, clusters, seed=seed, restarts=2).centroids)[0]
 
 
 def fit_mixture(

@@ -19,8 +19,8 @@ def test_a_picture_is_the_same_for_the_same_seed_and_shows_its_classes(name):
 
 
 def test_classes_may_be_specks_or_nearly_everything():
-    fruit = np.mean([(draw_family("plants", (seed,)).labels == 3).mean() for seed in range(10)])
-    metal = np.mean([(draw_family("metal", (seed,)).labels == 0).mean() for seed in range(10)])
+    fruit = np.mean([(draw_family("plants", (seed,)).labels == 3).mean() for seed in range(4)])
+    metal = np.mean([(draw_family("metal", (seed,)).labels == 0).mean() for seed in range(4)])
 
     assert 0.005 < fruit < 0.03 and 0.93 < metal < 0.99
 

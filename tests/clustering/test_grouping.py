@@ -76,7 +76,7 @@ def test_learned_features_that_follow_something_else_stay_out(random):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_small_groups_that_lie_apart_are_found_beside_a_large_one(random, seed):
-    # from random vectors alone, four of the six are
+    # six of 30 vectors each beside one of 3000; from random vectors alone, four of them or five
     angles = np.arange(6) * np.pi / 3
     corners = 30 * np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1)
     centres = np.concatenate([np.zeros((3000, 3)), corners.repeat(30, axis=0)])
@@ -84,4 +84,4 @@ def test_small_groups_that_lie_apart_are_found_beside_a_large_one(random, seed):
 
     grouping, _ = choose_grouping(vectors, 7, {"colour": (0, 1, 2)}, seed=seed)
 
-    assert len(set(grouping.logits(vectors).argmax(1)[3000::30])) >= 5
+    assert len(set(grouping.logits(vectors).argmax(1)[3000::30])) == 6

@@ -19,7 +19,7 @@ def agreement(found, truth):
 
 def test_a_class_of_nine_tenths_stays_whole_where_k_means_halves_it(random):
     vectors, truth = draw_clusters(random, (1800, 200), ((0, 0), (4, 0)), (1.0, 5.0))
-    plain, whitened = (guess_clusters(vectors, 2, seed=0, whiten=whiten, spread=False) for whiten in (False, True))
+    plain, whitened = (guess_clusters(vectors, 2, seed=0, whiten=whiten) for whiten in (False, True))
     found = fit_mixture(vectors, 2, [plain, whitened]).logits(vectors).argmax(1)
 
     assert max(np.bincount(plain)) < 1300
@@ -29,7 +29,7 @@ def test_a_class_of_nine_tenths_stays_whole_where_k_means_halves_it(random):
 
 def test_an_axis_on_which_all_clusters_vary_alike_does_not_count(random):
     vectors, truth = draw_clusters(random, (500, 500), ((0, 0), (3, 0)), (0.5, 4.0))
-    whitened = guess_clusters(vectors, 2, seed=0, whiten=True, spread=False)
+    whitened = guess_clusters(vectors, 2, seed=0, whiten=True)
     found = fit_mixture(vectors, 2, [whitened]).logits(vectors).argmax(1)
     by_distance = assign_nearest(vectors, fit_kmeans(vectors, 2, seed=0).centroids)[0]
 
