@@ -43,7 +43,12 @@ class Grouping:
 
 
 def choose_grouping(
-    vectors: Float32[np.ndarray, "n d"], clusters: int, evidence: Mapping[str, tuple[int, ...]], *, seed: int
+    vectors: Float32[np.ndarray, "n d"],
+    clusters: int,
+    evidence: Mapping[str, tuple[int, ...]],
+    *,
+    seed: int,
+    spread: bool = True,
 ) -> tuple[Grouping, dict[str, float]]:
     """The first grouping, in the order of the evidence, that explains nearly as much as the best.
 
@@ -53,6 +58,8 @@ def choose_grouping(
         evidence: By name, the axes of each candidate, the most trusted first. If the first has three axes, it also
             stands as plain k-means.
         seed: Of k-means.
+        spread: Start plain k-means from vectors that lie far apart, too: from random ones alone it takes luck to find
+            small groups that lie apart.
 
     Returns:
         The grouping, and by name the gain of each candidate, in nats per vector.
@@ -64,8 +71,8 @@ def choose_grouping(
     name, axes = next(iter(evidence.items()))
     if len(axes) == 3:
         part = np.ascontiguousarray(vectors[:, axes])
-        # from random vectors alone it takes luck to find small groups that lie apart
-        found = (fit_kmeans(part, clusters, seed=seed, spread=spread) for spread in (False, True))
+        starts = (False, True) if spread else (False,)
+        found = (fit_kmeans(part, clusters, seed=seed, spread=start) for start in starts)
         plain = make_round_mixture(part, min(found, key=lambda one: one.objective).centroids)
         candidates.append(Grouping(f"{name}, plain k-means", axes, plain, is_plain=True))
     candidates += [_group(vectors, clusters, name, axes, seed) for name, axes in evidence.items()]

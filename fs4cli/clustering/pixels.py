@@ -128,7 +128,7 @@ class PixelClusters:
 
 
 def fit_pixel_clusters(
-    images: Iterable[PixelMaps], classes: int, *, number: int, seed: int, vote: bool = True
+    images: Iterable[PixelMaps], classes: int, *, number: int, seed: int, vote: bool = True, spread: bool = True
 ) -> PixelClusters:
     """Find `classes` clusters in the pixels of the images: seconds, whatever their number and size.
 
@@ -138,6 +138,7 @@ def fit_pixel_clusters(
         number: How many images there are, at least 1.
         seed: Of the sampling and of k-means.
         vote: Let several groupings vote where they agree little; see `fs4cli.clustering.repeats.settle_runs`.
+        spread: See `fs4cli.clustering.grouping.choose_grouping`.
 
     Raises:
         ValueError: There are fewer pixels than classes.
@@ -159,7 +160,7 @@ def fit_pixel_clusters(
     inside = np.concatenate([find_insides(one).ravel()[ids] for one, ids in zip(whole, chosen, strict=True)])
 
     def find(part: Int64[np.ndarray, " _"], seed: int) -> Run:
-        grouping, gains = choose_grouping(sample[part], classes, evidence, seed=seed)
+        grouping, gains = choose_grouping(sample[part], classes, evidence, seed=seed, spread=spread)
         if feature_axes is not None:
             options: dict[str, Any] = {"counts": FEATURE_COUNTS, "seed": seed}
             grouping, more = join_features(grouping, sample[part], learned[part], classes, **options)

@@ -8,7 +8,8 @@ from sets import open_set
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_picture_is_the_same_for_the_same_seed_and_shows_its_classes(name):
-    scenes = [draw_family(name, (seed,)) for seed in range(4)]
+    few = 4 if name in ("metal", "farmland") else 2  # of which one picture may lack a class
+    scenes = [draw_family(name, (seed,)) for seed in range(few)]
 
     assert (draw_family(name, (0,)).pixels == scenes[0].pixels).all()
     assert (scenes[0].pixels != scenes[1].pixels).any()
