@@ -3,7 +3,7 @@
 In: a seed. Out: a picture and the class of every pixel. Each family asks something else: a class of 1.5 or 0.3 % of all
 pixels, one of 97 %, light that differs from picture to picture and across each, things that always lie in one place.
 
-They were drawn once, before anything was changed because of them (docs/results.md has what came of it).
+The one change that pictures like these led to came from relatives of the plants, of other seeds (docs/results.md).
 """
 
 from collections.abc import Callable, Sequence

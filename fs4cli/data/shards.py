@@ -1,5 +1,6 @@
 """Filling the cache: decoded pixels go into shards of bounded size, found again by the hash of the file they came from.
 
+The key is that hash, and how the pixels were made where a file can be read in two ways (`ImageEntry.pixels_key`).
 A shard counts from the moment its list (`shard-000000.json`) is in place, which is written after its pixels have
 reached the disk; without a list it is the rest of a killed run and is thrown away. `publish` puts a new table of the
 images in the place of the old one in a single rename, and only then removes what nothing points to any more.
@@ -63,7 +64,7 @@ class ShardWriter:
         self.short_side = short_side
         self.rules = rules
         self.places: dict[str, Place] = {}
-        """By the sha256 of the image file, of all closed shards."""
+        """By key, of all closed shards."""
         self._shard_bytes = shard_bytes
         self._shard_seconds = shard_seconds
         self._file: BinaryIO | None = None
@@ -75,13 +76,13 @@ class ShardWriter:
             folder.mkdir(parents=True, exist_ok=True)
             self._adopt_shards()
 
-    def add(self, sha256: str, pixels: UInt8[np.ndarray, "H W 3"]) -> None:
+    def add(self, key: str, pixels: UInt8[np.ndarray, "H W 3"]) -> None:
         """Append one image; one that is there already is not written twice.
 
         Raises:
             ResourceError: The disk is full; what was closed before is whole.
         """
-        if sha256 in self.places or sha256 in self._pending:
+        if key in self.places or key in self._pending:
             return
         data = np.ascontiguousarray(pixels).reshape(-1).data
         with explain_os_errors(self.folder):
@@ -91,7 +92,7 @@ class ShardWriter:
                 self._opened = time.monotonic()
             self._file.write(data)
         self._hash.update(data)
-        self._pending[sha256] = Place(self._number, self._written, pixels.shape[0], pixels.shape[1])
+        self._pending[key] = Place(self._number, self._written, pixels.shape[0], pixels.shape[1])
         self._written += len(data)
         if self._written >= self._shard_bytes or time.monotonic() - self._opened >= self._shard_seconds:
             self.close_shard()
@@ -114,9 +115,7 @@ class ShardWriter:
                     "bytes": self._written,
                     "sha256": self._hash.hexdigest(),
                     "modified": path.stat().st_mtime_ns,
-                    "images": [
-                        [sha256, place.offset, place.height, place.width] for sha256, place in self._pending.items()
-                    ],
+                    "images": [[key, place.offset, place.height, place.width] for key, place in self._pending.items()],
                 },
             )
         self.places.update(self._pending)
@@ -133,9 +132,9 @@ class ShardWriter:
             (self.folder / shard_name(self._number)).unlink(missing_ok=True)
             self._start_shard()
 
-    def pixels(self, sha256: str) -> UInt8[np.ndarray, "H W 3"]:
+    def pixels(self, key: str) -> UInt8[np.ndarray, "H W 3"]:
         """The pixels of an image in a closed shard."""
-        place = self.places[sha256]
+        place = self.places[key]
         if place.shard not in self._mapped:
             path = self.folder / shard_name(place.shard)
             self._mapped[place.shard] = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
@@ -146,13 +145,13 @@ class ShardWriter:
         """Make these images, in this order, the content of the cache, and free what no longer belongs to it.
 
         Args:
-            images: The id and the sha256 of every image; all were added.
+            images: The id and the key of every image; all were added.
         """
         self.close_shard()
-        self._pack(sha256 for _, sha256 in images)
+        self._pack(key for _, key in images)
         table = np.empty(len(images), TABLE)
-        for row, (image_id, sha256) in enumerate(images):
-            place = self.places[sha256]
+        for row, (image_id, key) in enumerate(images):
+            place = self.places[key]
             table[row] = (image_id.encode("ascii"), place.offset, place.shard, place.height, place.width)
         buffer = io.BytesIO()
         np.save(buffer, table, allow_pickle=False)
@@ -192,8 +191,8 @@ class ShardWriter:
                 continue
             number = int(digits)
             self._sizes[number] = shard["bytes"]
-            for sha256, offset, height, width in shard["images"]:
-                self.places.setdefault(sha256, Place(number, offset, height, width))
+            for key, offset, height, width in shard["images"]:
+                self.places.setdefault(key, Place(number, offset, height, width))
         whole = _shard_files(self._sizes)
         self._remove(lambda path: path.name.startswith("shard-") and path.name not in whole or path.suffix == ".tmp")
 
@@ -224,15 +223,15 @@ class ShardWriter:
     def _pack(self, wanted: Iterable[str]) -> None:
         """Move the images of shards that are mostly waste into a new one, so that the waste can be freed."""
         by_shard: dict[int, list[str]] = {}
-        for sha256 in dict.fromkeys(wanted):
-            by_shard.setdefault(self.places[sha256].shard, []).append(sha256)
+        for key in dict.fromkeys(wanted):
+            by_shard.setdefault(self.places[key].shard, []).append(key)
         for number, members in by_shard.items():
-            if sum(self.places[sha256].bytes for sha256 in members) * 2 >= self._sizes[number]:
+            if sum(self.places[key].bytes for key in members) * 2 >= self._sizes[number]:
                 continue
-            for sha256 in members:
-                pixels = self.pixels(sha256)
-                del self.places[sha256]
-                self.add(sha256, pixels)
+            for key in members:
+                pixels = self.pixels(key)
+                del self.places[key]
+                self.add(key, pixels)
         self.close_shard()
 
     def _remove(self, is_waste: Callable[[Path], bool]) -> None:
@@ -242,7 +241,7 @@ class ShardWriter:
 
 
 def _is_place(row: Any, size: int) -> bool:
-    """Whether a row of a shard's list is sha256, offset, height and width of pixels that the shard holds."""
+    """Whether a row of a shard's list is key, offset, height and width of pixels that the shard holds."""
     if not isinstance(row, list) or len(row) != 4 or not isinstance(row[0], str):
         return False
     if any(type(number) is not int for number in row[1:]):

@@ -1,19 +1,21 @@
 """Grey of 16 bits: the pictures of one folder become 8 bits in one way, from ingest to the score."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from photo_folder import entries_of, ingest, snapshot
 from PIL import Image
-from toy_project import Stopping, choose_tiny, draw_picture
+from toy_project import choose_tiny, draw_picture
 
 from fs4cli.data.cache import ImageCache
 from fs4cli.data.images import decode_image, read_image
 from fs4cli.data.index import read_index
 from fs4cli.errors import Interrupted
 from fs4cli.pipeline import train_from_images
-from fs4cli.progress import SilentProgress
+from fs4cli.progress import SilentProgress, SilentTask, Task
 from fs4cli.project.project import Project
 from fs4cli.project.record import read_record
 from fs4cli.project.verify import verify_project
@@ -101,27 +103,38 @@ def test_more_pictures_may_change_it_and_end_as_a_run_from_scratch(project: Proj
     assert snapshot(project.root) == before
 
 
-@pytest.mark.parametrize("after", [2, 4, 5])
-def test_a_run_stopped_in_either_pass_ends_as_one_in_one_go(project: Project, tmp_path, after):
-    series = save_series(tmp_path / "series", [BRIGHT, BRIGHT, DIM, DIM])  # two are read twice
-    stopping = Stopping("ingest", after) if after < 5 else _StoppingInSecondPass()
+@pytest.mark.parametrize(("in_pass", "after"), [(1, 2), (1, 6), (2, 1), (2, 3)])
+def test_a_run_stopped_in_either_pass_ends_as_one_in_one_go(project: Project, tmp_path, in_pass, after):
+    series = save_series(tmp_path / "series", [BRIGHT] * 4 + [DIM] * 2)  # four are read twice
     with pytest.raises(Interrupted):
-        ingest(project, series, progress=stopping)
+        ingest(project, series, progress=_StoppingInPass(in_pass, after))
 
     ingest(project, series)
 
-    assert brightest(project) == [255] * 4
+    assert brightest(project) == [255] * 6
+    assert {entry.scaling for entry in read_index(project.index)} == {"stretch"}
 
 
-class _StoppingInSecondPass(SilentProgress):
-    passes = 0
+class _StoppingInPass(SilentProgress):
+    """Asks to stop once so many images of a pass over them are read."""
 
-    def task(self, name: str, total: int | None, *, unit: str, done: int = 0):
-        self.passes += 1
-        return super().task(name, total, unit=unit, done=done)
+    def __init__(self, number: int, after: int):
+        super().__init__()
+        self.number, self.after, self.passes, self.read = number, after, 0, 0
+
+    @contextmanager
+    def task(self, name: str, total: int | None, *, unit: str, done: int = 0) -> Iterator[Task]:
+        self.passes, self.read = self.passes + 1, 0
+        progress = self
+
+        class Counting(SilentTask):
+            def advance(self, count: int = 1, **values: float | int | str) -> None:
+                progress.read += count
+
+        yield Counting()
 
     def stop_requested(self) -> int | None:
-        return 15 if self.passes == 2 else None
+        return 15 if (self.passes, self.read) >= (self.number, self.after) else None
 
 
 def test_model_masks_and_scores_see_pictures_as_training_did(tmp_path):
