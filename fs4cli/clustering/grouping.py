@@ -8,17 +8,28 @@ join, but never judge: only if the groups they help to make explain the plain ev
 Ours: docs/grouping-measured.md says how the rule was found and how it did on images that it was not found on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float, Float32, Float64, Int64
 
 from fs4cli.clustering.kmeans import fit_kmeans
 from fs4cli.clustering.mixture import TiedMixture, fit_mixture, guess_clusters, make_round_mixture, measure_gain
 
 ENOUGH = 0.97
 """Share of the best candidate's gain that a candidate from less evidence must reach."""
+
+CLEARLY = 1.05
+"""How many times as much as a grouping has found by itself another's must explain to be taken in its place."""
+
+LEAST_GAIN = 0.05
+"""Nats a vector that clusters in noise may explain: how many times as much another explains then means nothing."""
+
+_PLAIN = ", plain k-means"
+
+_SECOND = 1000
+"""Added to the seed of the second start from vectors that lie far apart."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ def choose_grouping(
     evidence: Mapping[str, tuple[int, ...]],
     *,
     seed: int,
-    spread: bool = True,
+    thorough: bool = True,
 ) -> tuple[Grouping, dict[str, float]]:
     """The first grouping, in the order of the evidence, that explains nearly as much as the best.
 
@@ -58,8 +69,8 @@ def choose_grouping(
         evidence: By name, the axes of each candidate, the most trusted first. If the first has three axes, it also
             stands as plain k-means.
         seed: Of k-means.
-        spread: Start plain k-means from vectors that lie far apart, too: from random ones alone it takes luck to find
-            small groups that lie apart.
+        thorough: Start k-means from vectors that lie far apart, too: from random ones alone it takes luck to find small
+            groups that lie apart. Two to three times as many seconds.
 
     Returns:
         The grouping, and by name the gain of each candidate, in nats per vector.
@@ -71,14 +82,17 @@ def choose_grouping(
     name, axes = next(iter(evidence.items()))
     if len(axes) == 3:
         part = np.ascontiguousarray(vectors[:, axes])
-        starts = (False, True) if spread else (False,)
+        starts = (False, True) if thorough else (False,)
         found = (fit_kmeans(part, clusters, seed=seed, spread=start) for start in starts)
-        plain = make_round_mixture(part, min(found, key=lambda one: one.objective).centroids)
-        candidates.append(Grouping(f"{name}, plain k-means", axes, plain, is_plain=True))
-    candidates += [_group(vectors, clusters, name, axes, seed) for name, axes in evidence.items()]
-    gains = {one.name: measure_gain(vectors, one.logits(vectors).argmax(1), clusters) for one in candidates}
+        mixture = make_round_mixture(part, min(found, key=lambda one: one.objective).centroids)
+        plain = Grouping(name + _PLAIN, axes, mixture, is_plain=True)
+        candidates.append((plain, measure_gain(vectors, plain.logits(vectors).argmax(1), clusters)))
+    candidates += [
+        _group(vectors, clusters, name, axes, seed, judge=vectors, thorough=thorough) for name, axes in evidence.items()
+    ]
+    gains = {one.name: gain for one, gain in candidates}
     bar = min(ENOUGH * max(gains.values()), max(gains.values()))
-    return next(one for one in candidates if gains[one.name] >= bar), gains
+    return next(one for one, gain in candidates if gain >= bar), gains
 
 
 def join_features(
@@ -89,6 +103,7 @@ def join_features(
     *,
     counts: tuple[int, ...],
     seed: int,
+    thorough: bool = True,
 ) -> tuple[Grouping, dict[str, float]]:
     """The grouping, or one that also knows learned features, if that explains the plain evidence better.
 
@@ -102,33 +117,82 @@ def join_features(
         clusters: How many.
         counts: How many of the features' axes to try.
         seed: Of k-means.
+        thorough: As in `choose_grouping`.
 
     Returns:
-        The grouping of the largest gain, the one given before others of the same, and by name the gains.
+        The grouping of the largest gain, or the one given if none explains clearly more (`ENOUGH`); by name the gains.
     """
     width = vectors.shape[1]
     together = np.concatenate([vectors, features], axis=1)
-    candidates = [grouping] + [
+    candidates = [
         _group(
             together,
             clusters,
             f"{grouping.name}, {count} learned features",
             grouping.axes + tuple(range(width, width + count)),
             seed,
+            judge=vectors,
+            thorough=thorough,
         )
         for count in counts
         if count <= features.shape[1]
     ]
-    gains = {one.name: measure_gain(vectors, one.logits(together).argmax(1), clusters) for one in candidates}
-    return max(candidates, key=lambda one: gains[one.name]), gains
+    own = measure_gain(vectors, grouping.logits(together).argmax(1), clusters)
+    gains = {grouping.name: own} | {one.name: gain for one, gain in candidates}
+    joined, gain = max(candidates, key=lambda pair: pair[1], default=(grouping, own))
+    return joined if ENOUGH * gain > own else grouping, gains
 
 
-def _group(vectors: Float32[np.ndarray, "n d"], clusters: int, name: str, axes: tuple[int, ...], seed: int) -> Grouping:
+def learn_from(
+    grouping: Grouping,
+    rows: Float32[np.ndarray, "n d"],
+    guesses: Sequence[Int64[np.ndarray, " n"]],
+    clusters: int,
+    *,
+    judge: Float32[np.ndarray, "n e"],
+) -> tuple[Grouping, float]:
+    """The grouping, or one of the same evidence that starts from how others divide the rows, if it is clearly better.
+
+    Which clusters are found from random starts is partly luck. What a little more is explained by is as often wrong as
+    right, so only what explains `CLEARLY` more is taken.
+
+    Args:
+        grouping: Found on these rows.
+        rows: All that a grouping may know.
+        guesses: The cluster of each row as others see it, in [0, clusters).
+        clusters: How many.
+        judge: All the plain evidence of the same rows, finite.
+
+    Returns:
+        The grouping, and its gain.
+    """
+    own = measure_gain(judge, grouping.logits(rows).argmax(1), clusters)
+    if not guesses:
+        return grouping, own
+    mixture, gain = fit_mixture(np.ascontiguousarray(rows[:, grouping.axes]), clusters, guesses, judge=judge)
+    if gain <= CLEARLY * max(own, LEAST_GAIN):
+        return grouping, own
+    return Grouping(grouping.name.replace(_PLAIN, ""), grouping.axes, mixture), gain
+
+
+def _group(
+    vectors: Float32[np.ndarray, "n d"],
+    clusters: int,
+    name: str,
+    axes: tuple[int, ...],
+    seed: int,
+    *,
+    judge: Float32[np.ndarray, "n e"],
+    thorough: bool,
+) -> tuple[Grouping, float]:
     part = np.ascontiguousarray(vectors[:, axes])
     shorter = np.ascontiguousarray(part[:, :3])
+    starts = ((False, seed), (True, seed), (True, seed + _SECOND)) if thorough else ((False, seed),)
     guesses = [
-        guess_clusters(view, clusters, seed=seed, whiten=whiten)
+        guess_clusters(view, clusters, seed=start, whiten=whiten, spread=spread)
         for view in ((part,) if len(axes) == 3 else (shorter, part))
         for whiten in (False, True)
+        for spread, start in starts
     ]
-    return Grouping(name, axes, fit_mixture(part, clusters, guesses))
+    mixture, gain = fit_mixture(part, clusters, guesses, judge=judge)
+    return Grouping(name, axes, mixture), gain

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from fs4cli.clustering.grouping import choose_grouping
+from fs4cli.clustering.grouping import LEAST_GAIN, choose_grouping
 from fs4cli.model.axes import LIGHT, SOFT_COLOUR
 
 LIGHT_BETTER = 1.1
@@ -19,9 +19,6 @@ differs between images hides what differs within them."""
 
 LIGHT_RUNS = 3
 """How many draws of the images that is averaged over."""
-
-LEAST_GAIN = 0.05
-"""Nats a vector that clusters in noise may explain."""
 
 
 def take_axes(

@@ -45,35 +45,56 @@ class TiedMixture:
 
 
 def guess_clusters(
-    vectors: Float32[np.ndarray, "n d"], clusters: int, *, seed: int, whiten: bool
+    vectors: Float32[np.ndarray, "n d"], clusters: int, *, seed: int, whiten: bool, spread: bool = False
 ) -> Int64[np.ndarray, " n"]:
     """A first guess: k-means of the vectors as they are, or with all axes uncorrelated and of one spread.
+
+    Args:
+        vectors: Finite.
+        clusters: How many.
+        seed: Of k-means.
+        whiten: Make all axes uncorrelated and of one spread first.
+        spread: Start k-means from vectors that lie far apart, once; else the better of two random starts is kept.
 
     Raises:
         ValueError: There are fewer vectors than clusters.
     """
     if whiten:
         rows = vectors.astype(np.float64)
-        spread = rows.var(0) + NOISE**2
-        covariance = np.cov(rows.T).reshape(len(spread), -1) + 0.02 * np.diag(spread) + NOISE**2 * np.eye(len(spread))
+        variances = rows.var(0) + NOISE**2
+        covariance = np.cov(rows.T).reshape(len(variances), -1) + np.diag(0.02 * variances + NOISE**2)
         factor = np.linalg.cholesky(covariance)
         vectors = ((rows - rows.mean(0)) @ np.linalg.inv(factor).T).astype(np.float32)
-    return assign_nearest(vectors, fit_kmeans(vectors, clusters, seed=seed, restarts=2).centroids)[0]
+    found = fit_kmeans(vectors, clusters, seed=seed, restarts=1 if spread else 2, spread=spread)
+    return assign_nearest(vectors, found.centroids)[0]
 
 
 def fit_mixture(
-    vectors: Float32[np.ndarray, "n d"], clusters: int, guesses: Sequence[Int64[np.ndarray, " n"]]
-) -> TiedMixture:
-    """Expectation maximization from each guess; the likeliest mixture is kept, the first of equals.
+    vectors: Float32[np.ndarray, "n d"],
+    clusters: int,
+    guesses: Sequence[Int64[np.ndarray, " n"]],
+    *,
+    judge: Float32[np.ndarray, "n e"],
+) -> tuple[TiedMixture, float]:
+    """Expectation maximization from each guess; the mixture that explains the judge best is kept, the first of equals.
+
+    It need not be the likeliest: one that cuts a large cloud in two may be likelier in the vectors themselves than one
+    that finds a small group of their own kind, and explain all the evidence less.
 
     Args:
         vectors: Finite.
         clusters: How many.
         guesses: The cluster of each vector, in [0, clusters); at least one guess.
+        judge: All that is known of the same vectors, finite.
+
+    Returns:
+        The mixture, and its gain from `measure_gain` on the judge.
     """
-    prepared = _prepare(vectors)
+    prepared, judges = _prepare(vectors), _prepare(judge)
     found = [_maximize(prepared, guess, clusters) for guess in guesses]
-    return max(found, key=lambda pair: pair[0])[1]
+    gains = [_measure_gain(judges, one.logits(vectors).argmax(1), clusters) for one in found]
+    best = int(np.argmax(gains))
+    return found[best], gains[best]
 
 
 def make_round_mixture(vectors: Float32[np.ndarray, "n d"], centroids: Float32[np.ndarray, "k d"]) -> TiedMixture:
@@ -124,8 +145,7 @@ def measure_gain(vectors: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n
         ids: The group of each vector, in [0, clusters).
         clusters: How many groups there may be.
     """
-    prepared = _prepare(vectors)
-    return _step(prepared, np.eye(clusters)[:, ids])[1] - _step(prepared, np.ones((1, len(vectors))))[1]
+    return _measure_gain(_prepare(vectors), ids, clusters)
 
 
 @dataclass(frozen=True)
@@ -142,15 +162,19 @@ def _prepare(vectors: Float[np.ndarray, "n d"]) -> _Prepared:
     return _Prepared(rows, rows.T @ rows, rows.var(0))
 
 
-def _maximize(vectors: _Prepared, guess: Int64[np.ndarray, " n"], clusters: int) -> tuple[float, TiedMixture]:
-    """The mean log-likelihood that is reached from a guess, and the mixture that reaches it."""
+def _measure_gain(vectors: _Prepared, ids: Int64[np.ndarray, " n"], clusters: int) -> float:
+    return _step(vectors, np.eye(clusters)[:, ids])[1] - _step(vectors, np.ones((1, len(vectors.rows))))[1]
+
+
+def _maximize(vectors: _Prepared, guess: Int64[np.ndarray, " n"], clusters: int) -> TiedMixture:
+    """The mixture that is reached from a guess."""
     weights, likelihood, mixture = _step(vectors, np.eye(clusters)[:, guess])
     for iteration in range(1, ITERATIONS):
         before = likelihood
         weights, likelihood, mixture = _step(vectors, weights)
         if iteration > 10 and likelihood - before < 1e-5:
             break
-    return likelihood, mixture
+    return mixture
 
 
 def _step(

@@ -7,7 +7,7 @@ Ours: what is clustered and how, docs/grouping.md. The clusters are found in fix
 from a few hundred images join only where the cues bear them out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from fs4cli.clustering.evidence import (
     list_evidence,
     measure_place,
 )
-from fs4cli.clustering.grouping import Grouping, choose_grouping, join_features
+from fs4cli.clustering.grouping import Grouping, choose_grouping, join_features, learn_from
 from fs4cli.clustering.light import is_light_uneven, take_axes
 from fs4cli.clustering.mixture import NOISE
 from fs4cli.clustering.repeats import SHARE, Run, draw_parts, settle_runs
@@ -128,7 +128,7 @@ class PixelClusters:
 
 
 def fit_pixel_clusters(
-    images: Iterable[PixelMaps], classes: int, *, number: int, seed: int, vote: bool = True, spread: bool = True
+    images: Iterable[PixelMaps], classes: int, *, number: int, seed: int, vote: bool = True, thorough: bool = True
 ) -> PixelClusters:
     """Find `classes` clusters in the pixels of the images: seconds, whatever their number and size.
 
@@ -138,7 +138,8 @@ def fit_pixel_clusters(
         number: How many images there are, at least 1.
         seed: Of the sampling and of k-means.
         vote: Let several groupings vote where they agree little; see `fs4cli.clustering.repeats.settle_runs`.
-        spread: See `fs4cli.clustering.grouping.choose_grouping`.
+        thorough: Start from more guesses, and let the groupings learn from each other: they then agree better than
+            the number of clusters deserves.
 
     Raises:
         ValueError: There are fewer pixels than classes.
@@ -160,14 +161,22 @@ def fit_pixel_clusters(
     inside = np.concatenate([find_insides(one).ravel()[ids] for one, ids in zip(whole, chosen, strict=True)])
 
     def find(part: Int64[np.ndarray, " _"], seed: int) -> Run:
-        grouping, gains = choose_grouping(sample[part], classes, evidence, seed=seed, spread=spread)
+        grouping, gains = choose_grouping(sample[part], classes, evidence, seed=seed, thorough=thorough)
         if feature_axes is not None:
-            options: dict[str, Any] = {"counts": FEATURE_COUNTS, "seed": seed}
+            options: dict[str, Any] = {"counts": FEATURE_COUNTS, "seed": seed, "thorough": thorough}
             grouping, more = join_features(grouping, sample[part], learned[part], classes, **options)
             gains |= more
         return Run(grouping, gains, grouping.logits(rows).argmax(1))
 
-    settled = settle_runs(find, rows, sample, parts, inside, classes, seed=seed, vote=vote)
+    def learn(run: Run, part: Int64[np.ndarray, " _"], others: Sequence[Run]) -> Run:
+        guesses = [other.ids[part] for other in others]
+        grouping, gain = learn_from(run.grouping, rows[part], guesses, classes, judge=sample[part])
+        if grouping is run.grouping:
+            return run
+        return Run(grouping, run.gains | {grouping.name: gain}, grouping.logits(rows).argmax(1))
+
+    learning = learn if thorough else None
+    settled = settle_runs(find, rows, sample, parts, inside, classes, seed=seed, learn=learning, vote=vote)
     grouping, ids = settled.run.grouping, settled.run.ids
     power = find_power(settled.agreement, place)
     return PixelClusters(

@@ -1,6 +1,7 @@
 """A grouping found several times, on other images and from other guesses: what comes out only once is chance.
 
-In: vectors of some pixels, and how to group a part of them. Out: the finding that is most like all the others. Where
+In: vectors of some pixels, and how to group a part of them. Out: the finding that is most like all the others, once
+each has seen whether one of them explains its own part clearly better. Where
 even those agree little, none of them is to be believed. All of that is done again with the insides of things alone, so
 that no cluster is spent on the steps between them where that costs little (where small things are the classes it costs
 much); then more findings are made, and all of them vote.
@@ -63,6 +64,9 @@ class Run:
 Find = Callable[[Int64[np.ndarray, " _"], int], Run]
 """How to group some of the rows, with a seed."""
 
+Learn = Callable[[Run, Int64[np.ndarray, " _"], Sequence[Run]], Run]
+"""What a run comes to on its rows once it has seen what others found."""
+
 
 @dataclass(frozen=True)
 class Settled:
@@ -106,6 +110,7 @@ def settle_runs(
     classes: int,
     *,
     seed: int,
+    learn: Learn | None = None,
     vote: bool = True,
 ) -> Settled:
     """Group some of the parts, everywhere and perhaps inside things alone; take the most typical run, or let all vote.
@@ -118,16 +123,17 @@ def settle_runs(
         inside: Which rows lie inside things, from `fs4cli.clustering.evidence.find_insides`.
         classes: How many clusters there are.
         seed: Of the first run; the others count on from it.
+        learn: Lets each run see what those beside it found; without, all stand alone.
         vote: Let runs vote where they agree little; without, it is told how well they agree, which takes less time.
     """
-    runs = _find_all(find, parts[:RUNS], seed)
+    runs = _find_all(find, learn, parts[:RUNS], seed)
     best, agreement = _choose_typical([run.ids for run in runs], classes)
     if agreement >= UNSURE:
         return Settled(runs[best], agreement, is_inside=False, votes=0)
     insides = [part[inside[part]] for part in parts]
     is_inside = False
     if min(len(part) for part in insides) >= _FEWEST_VECTORS * classes:
-        alone = _find_all(find, insides[:RUNS], seed)
+        alone = _find_all(find, learn, insides[:RUNS], seed)
 
         def explain(runs: Sequence[Run], where: Sequence[Int64[np.ndarray, " _"]]) -> float:
             pairs = zip(runs, where[:RUNS], strict=True)
@@ -139,7 +145,7 @@ def settle_runs(
             best, agreement = _choose_typical([run.ids for run in runs], classes)
     if not vote:
         return Settled(runs[best], agreement, is_inside, votes=0)
-    runs = runs + _find_all(find, (insides if is_inside else parts)[RUNS:], seed + RUNS)
+    runs = runs + _find_all(find, learn, (insides if is_inside else parts)[RUNS:], seed + RUNS)
     return Settled(_let_vote(runs, rows, evidence.shape[1], classes), agreement, is_inside, votes=len(runs))
 
 
@@ -172,12 +178,15 @@ def _name_voters(names: Sequence[str]) -> str:
     return ", ".join(words)
 
 
-def _find_all(find: Find, parts: Sequence[Int64[np.ndarray, " _"]], seed: int) -> list[Run]:
+def _find_all(find: Find, learn: Learn | None, parts: Sequence[Int64[np.ndarray, " _"]], seed: int) -> list[Run]:
     """A run of each part: side by side, each on one core, as a single one is too small to be divided among cores."""
     workers = min(len(parts), usable_cores())
     # both: the limit holds for BLAS everywhere, but for OpenMP in this thread only
     with threadpool_limits(1), ThreadPoolExecutor(workers, initializer=keep_to_one_core) as pool:
-        return list(pool.map(find, parts, range(seed, seed + len(parts))))
+        runs = list(pool.map(find, parts, range(seed, seed + len(parts))))
+        if learn is None:
+            return runs
+        return list(pool.map(learn, runs, parts, [[one for one in runs if one is not run] for run in runs]))
 
 
 def _choose_typical(runs: Sequence[Int64[np.ndarray, " n"]], classes: int) -> tuple[int, float]:

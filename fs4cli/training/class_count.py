@@ -89,7 +89,7 @@ def count_classes(images: CountedImages, *, short_side: int, seed: int, progress
     with progress.task("count classes", len(counts), unit="numbers") as task:
         for count in counts:
             # from starts that lie far apart, groupings agree on too many classes as well: on six of three colours
-            found = fit_pixel_clusters(shown, count, number=len(shown), seed=seed, vote=False, spread=False)
+            found = fit_pixel_clusters(shown, count, number=len(shown), seed=seed, vote=False, thorough=False)
             agreement[count] = found.summary["agreement"]
             task.advance()
             signal = progress.stop_requested()

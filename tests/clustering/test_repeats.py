@@ -105,3 +105,21 @@ def test_insides_alone_are_taken_only_if_they_explain_more(random, is_better):
     settled = settle(everywhere + alone + alone, rows, inside=inside)
 
     assert settled.is_inside is is_better
+
+
+def test_runs_see_what_those_beside_them_found_before_they_are_compared(random):
+    rows, truth = show_two_heaps(random)
+    odd, seen = random.permutation(truth), []
+
+    def learn(run, part, others):
+        seen.append((run.ids.tolist(), sorted(one.ids.tolist() for one in others)))
+        return Run(run.grouping, run.gains, others[0].ids if (run.ids == odd).all() else run.ids)
+
+    settled = settle([truth, odd, truth, truth, truth], rows, learn=learn)
+
+    assert settled.agreement == pytest.approx(1)
+    assert settled.votes == 0
+    assert len(seen) == RUNS
+    for own, others in seen:
+        # the four beside it, and not itself
+        assert sorted([*others, own]) == sorted([truth.tolist()] * 4 + [odd.tolist()])
