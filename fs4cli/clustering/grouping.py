@@ -21,15 +21,15 @@ ENOUGH = 0.97
 """Share of the best candidate's gain that a candidate from less evidence must reach."""
 
 CLEARLY = 1.05
-"""How many times as much as a grouping has found by itself another's must explain to be taken in its place."""
+"""How many times as much as a grouping other clusters in the same evidence must explain to be taken in its place."""
 
 LEAST_GAIN = 0.05
-"""Nats a vector that clusters in noise may explain: how many times as much another explains then means nothing."""
+"""Nats a vector that clusters in noise may explain: how many times as much others explain then means nothing."""
+
+FAR_STARTS = 2
+"""Starts from vectors that lie far apart, of each kind of guess."""
 
 _PLAIN = ", plain k-means"
-
-_SECOND = 1000
-"""Added to the seed of the second start from vectors that lie far apart."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def choose_grouping(
     evidence: Mapping[str, tuple[int, ...]],
     *,
     seed: int,
-    thorough: bool = True,
+    spread: bool = True,
 ) -> tuple[Grouping, dict[str, float]]:
     """The first grouping, in the order of the evidence, that explains nearly as much as the best.
 
@@ -69,8 +69,8 @@ def choose_grouping(
         evidence: By name, the axes of each candidate, the most trusted first. If the first has three axes, it also
             stands as plain k-means.
         seed: Of k-means.
-        thorough: Start k-means from vectors that lie far apart, too: from random ones alone it takes luck to find small
-            groups that lie apart. Two to three times as many seconds.
+        spread: Start plain k-means from vectors that lie far apart, too: from random ones alone it takes luck to find
+            small groups that lie apart.
 
     Returns:
         The grouping, and by name the gain of each candidate, in nats per vector.
@@ -82,17 +82,14 @@ def choose_grouping(
     name, axes = next(iter(evidence.items()))
     if len(axes) == 3:
         part = np.ascontiguousarray(vectors[:, axes])
-        starts = (False, True) if thorough else (False,)
+        starts = (False, True) if spread else (False,)
         found = (fit_kmeans(part, clusters, seed=seed, spread=start) for start in starts)
-        mixture = make_round_mixture(part, min(found, key=lambda one: one.objective).centroids)
-        plain = Grouping(name + _PLAIN, axes, mixture, is_plain=True)
-        candidates.append((plain, measure_gain(vectors, plain.logits(vectors).argmax(1), clusters)))
-    candidates += [
-        _group(vectors, clusters, name, axes, seed, judge=vectors, thorough=thorough) for name, axes in evidence.items()
-    ]
-    gains = {one.name: gain for one, gain in candidates}
+        plain = make_round_mixture(part, min(found, key=lambda one: one.objective).centroids)
+        candidates.append(Grouping(name + _PLAIN, axes, plain, is_plain=True))
+    candidates += [_group(vectors, clusters, name, axes, seed) for name, axes in evidence.items()]
+    gains = {one.name: measure_gain(vectors, one.logits(vectors).argmax(1), clusters) for one in candidates}
     bar = min(ENOUGH * max(gains.values()), max(gains.values()))
-    return next(one for one, gain in candidates if gain >= bar), gains
+    return next(one for one in candidates if gains[one.name] >= bar), gains
 
 
 def join_features(
@@ -103,7 +100,6 @@ def join_features(
     *,
     counts: tuple[int, ...],
     seed: int,
-    thorough: bool = True,
 ) -> tuple[Grouping, dict[str, float]]:
     """The grouping, or one that also knows learned features, if that explains the plain evidence better.
 
@@ -117,30 +113,50 @@ def join_features(
         clusters: How many.
         counts: How many of the features' axes to try.
         seed: Of k-means.
-        thorough: As in `choose_grouping`.
 
     Returns:
-        The grouping of the largest gain, or the one given if none explains clearly more (`ENOUGH`); by name the gains.
+        The grouping of the largest gain, the one given before others of the same, and by name the gains.
     """
     width = vectors.shape[1]
     together = np.concatenate([vectors, features], axis=1)
-    candidates = [
+    candidates = [grouping] + [
         _group(
             together,
             clusters,
             f"{grouping.name}, {count} learned features",
             grouping.axes + tuple(range(width, width + count)),
             seed,
-            judge=vectors,
-            thorough=thorough,
         )
         for count in counts
         if count <= features.shape[1]
     ]
-    own = measure_gain(vectors, grouping.logits(together).argmax(1), clusters)
-    gains = {grouping.name: own} | {one.name: gain for one, gain in candidates}
-    joined, gain = max(candidates, key=lambda pair: pair[1], default=(grouping, own))
-    return joined if ENOUGH * gain > own else grouping, gains
+    gains = {one.name: measure_gain(vectors, one.logits(together).argmax(1), clusters) for one in candidates}
+    return max(candidates, key=lambda one: gains[one.name]), gains
+
+
+def _group(vectors: Float32[np.ndarray, "n d"], clusters: int, name: str, axes: tuple[int, ...], seed: int) -> Grouping:
+    part = np.ascontiguousarray(vectors[:, axes])
+    guesses = [guess_clusters(view, clusters, seed=seed, whiten=whiten) for view, whiten in _list_views(part)]
+    return Grouping(name, axes, fit_mixture(part, clusters, guesses))
+
+
+def guess_far_apart(
+    grouping: Grouping, rows: Float32[np.ndarray, "n d"], clusters: int, *, seed: int
+) -> list[Int64[np.ndarray, " n"]]:
+    """Guesses at the clusters in a grouping's own evidence, from vectors that lie far apart: they may be small.
+
+    Args:
+        grouping: Found on these rows.
+        rows: All that a grouping may know.
+        clusters: How many.
+        seed: Of k-means; `FAR_STARTS` count on from it.
+    """
+    part = np.ascontiguousarray(rows[:, grouping.axes])
+    return [
+        guess_clusters(view, clusters, seed=start, whiten=whiten, spread=True)
+        for view, whiten in _list_views(part)
+        for start in range(seed, seed + FAR_STARTS)
+    ]
 
 
 def learn_from(
@@ -151,48 +167,33 @@ def learn_from(
     *,
     judge: Float32[np.ndarray, "n e"],
 ) -> tuple[Grouping, float]:
-    """The grouping, or one of the same evidence that starts from how others divide the rows, if it is clearly better.
+    """The grouping, or one of the same evidence that starts from one of the guesses, if it explains clearly more.
 
-    Which clusters are found from random starts is partly luck. What a little more is explained by is as often wrong as
-    right, so only what explains `CLEARLY` more is taken.
+    The likeliest clusters in some cues may cut a large cloud in two where others find a small group of their own kind,
+    and explain all the evidence better. By a little they are as often wrong as right, so only what explains `CLEARLY`
+    more is taken.
 
     Args:
         grouping: Found on these rows.
         rows: All that a grouping may know.
-        guesses: The cluster of each row as others see it, in [0, clusters).
+        guesses: The cluster of each row as somebody else sees it, in [0, clusters).
         clusters: How many.
         judge: All the plain evidence of the same rows, finite.
 
     Returns:
-        The grouping, and its gain.
+        The grouping, and its gain on the judge.
     """
-    own = measure_gain(judge, grouping.logits(rows).argmax(1), clusters)
-    if not guesses:
-        return grouping, own
-    mixture, gain = fit_mixture(np.ascontiguousarray(rows[:, grouping.axes]), clusters, guesses, judge=judge)
-    if gain <= CLEARLY * max(own, LEAST_GAIN):
-        return grouping, own
-    return Grouping(grouping.name.replace(_PLAIN, ""), grouping.axes, mixture), gain
+    best, own = grouping, measure_gain(judge, grouping.logits(rows).argmax(1), clusters)
+    part, most = np.ascontiguousarray(rows[:, grouping.axes]), CLEARLY * max(own, LEAST_GAIN)
+    for guess in guesses:
+        mixture = fit_mixture(part, clusters, [guess])
+        gain = measure_gain(judge, mixture.logits(part).argmax(1), clusters)
+        if gain > most:
+            best, own, most = Grouping(grouping.name.replace(_PLAIN, ""), grouping.axes, mixture), gain, gain
+    return best, own
 
 
-def _group(
-    vectors: Float32[np.ndarray, "n d"],
-    clusters: int,
-    name: str,
-    axes: tuple[int, ...],
-    seed: int,
-    *,
-    judge: Float32[np.ndarray, "n e"],
-    thorough: bool,
-) -> tuple[Grouping, float]:
-    part = np.ascontiguousarray(vectors[:, axes])
-    shorter = np.ascontiguousarray(part[:, :3])
-    starts = ((False, seed), (True, seed), (True, seed + _SECOND)) if thorough else ((False, seed),)
-    guesses = [
-        guess_clusters(view, clusters, seed=start, whiten=whiten, spread=spread)
-        for view in ((part,) if len(axes) == 3 else (shorter, part))
-        for whiten in (False, True)
-        for spread, start in starts
-    ]
-    mixture, gain = fit_mixture(part, clusters, guesses, judge=judge)
-    return Grouping(name, axes, mixture), gain
+def _list_views(part: Float32[np.ndarray, "n d"]) -> list[tuple[Float32[np.ndarray, "n _"], bool]]:
+    """What k-means guesses from: the first three axes and all of them, as they are and whitened."""
+    views = (part,) if part.shape[1] == 3 else (np.ascontiguousarray(part[:, :3]), part)
+    return [(view, whiten) for view in views for whiten in (False, True)]

@@ -62,7 +62,8 @@ def guess_clusters(
     if whiten:
         rows = vectors.astype(np.float64)
         variances = rows.var(0) + NOISE**2
-        covariance = np.cov(rows.T).reshape(len(variances), -1) + np.diag(0.02 * variances + NOISE**2)
+        covariance = np.cov(rows.T).reshape(len(variances), -1)
+        covariance += 0.02 * np.diag(variances) + NOISE**2 * np.eye(len(variances))
         factor = np.linalg.cholesky(covariance)
         vectors = ((rows - rows.mean(0)) @ np.linalg.inv(factor).T).astype(np.float32)
     found = fit_kmeans(vectors, clusters, seed=seed, restarts=1 if spread else 2, spread=spread)
@@ -70,31 +71,18 @@ def guess_clusters(
 
 
 def fit_mixture(
-    vectors: Float32[np.ndarray, "n d"],
-    clusters: int,
-    guesses: Sequence[Int64[np.ndarray, " n"]],
-    *,
-    judge: Float32[np.ndarray, "n e"],
-) -> tuple[TiedMixture, float]:
-    """Expectation maximization from each guess; the mixture that explains the judge best is kept, the first of equals.
-
-    It need not be the likeliest: one that cuts a large cloud in two may be likelier in the vectors themselves than one
-    that finds a small group of their own kind, and explain all the evidence less.
+    vectors: Float32[np.ndarray, "n d"], clusters: int, guesses: Sequence[Int64[np.ndarray, " n"]]
+) -> TiedMixture:
+    """Expectation maximization from each guess; the likeliest mixture is kept, the first of equals.
 
     Args:
         vectors: Finite.
         clusters: How many.
         guesses: The cluster of each vector, in [0, clusters); at least one guess.
-        judge: All that is known of the same vectors, finite.
-
-    Returns:
-        The mixture, and its gain from `measure_gain` on the judge.
     """
-    prepared, judges = _prepare(vectors), _prepare(judge)
+    prepared = _prepare(vectors)
     found = [_maximize(prepared, guess, clusters) for guess in guesses]
-    gains = [_measure_gain(judges, one.logits(vectors).argmax(1), clusters) for one in found]
-    best = int(np.argmax(gains))
-    return found[best], gains[best]
+    return max(found, key=lambda pair: pair[0])[1]
 
 
 def make_round_mixture(vectors: Float32[np.ndarray, "n d"], centroids: Float32[np.ndarray, "k d"]) -> TiedMixture:
@@ -145,7 +133,8 @@ def measure_gain(vectors: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n
         ids: The group of each vector, in [0, clusters).
         clusters: How many groups there may be.
     """
-    return _measure_gain(_prepare(vectors), ids, clusters)
+    prepared = _prepare(vectors)
+    return _step(prepared, np.eye(clusters)[:, ids])[1] - _step(prepared, np.ones((1, len(vectors))))[1]
 
 
 @dataclass(frozen=True)
@@ -162,19 +151,15 @@ def _prepare(vectors: Float[np.ndarray, "n d"]) -> _Prepared:
     return _Prepared(rows, rows.T @ rows, rows.var(0))
 
 
-def _measure_gain(vectors: _Prepared, ids: Int64[np.ndarray, " n"], clusters: int) -> float:
-    return _step(vectors, np.eye(clusters)[:, ids])[1] - _step(vectors, np.ones((1, len(vectors.rows))))[1]
-
-
-def _maximize(vectors: _Prepared, guess: Int64[np.ndarray, " n"], clusters: int) -> TiedMixture:
-    """The mixture that is reached from a guess."""
+def _maximize(vectors: _Prepared, guess: Int64[np.ndarray, " n"], clusters: int) -> tuple[float, TiedMixture]:
+    """The mean log-likelihood that is reached from a guess, and the mixture that reaches it."""
     weights, likelihood, mixture = _step(vectors, np.eye(clusters)[:, guess])
     for iteration in range(1, ITERATIONS):
         before = likelihood
         weights, likelihood, mixture = _step(vectors, weights)
         if iteration > 10 and likelihood - before < 1e-5:
             break
-    return mixture
+    return likelihood, mixture
 
 
 def _step(

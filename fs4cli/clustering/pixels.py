@@ -26,7 +26,7 @@ from fs4cli.clustering.evidence import (
     list_evidence,
     measure_place,
 )
-from fs4cli.clustering.grouping import Grouping, choose_grouping, join_features, learn_from
+from fs4cli.clustering.grouping import Grouping, choose_grouping, guess_far_apart, join_features, learn_from
 from fs4cli.clustering.light import is_light_uneven, take_axes
 from fs4cli.clustering.mixture import NOISE
 from fs4cli.clustering.repeats import SHARE, Run, draw_parts, settle_runs
@@ -138,8 +138,8 @@ def fit_pixel_clusters(
         number: How many images there are, at least 1.
         seed: Of the sampling and of k-means.
         vote: Let several groupings vote where they agree little; see `fs4cli.clustering.repeats.settle_runs`.
-        thorough: Start from more guesses, and let the groupings learn from each other: they then agree better than
-            the number of clusters deserves.
+        thorough: Try starts that lie far apart, too, and let the groupings learn from each other: they then agree
+            better than the number of clusters deserves.
 
     Raises:
         ValueError: There are fewer pixels than classes.
@@ -160,20 +160,23 @@ def fit_pixel_clusters(
     rows = np.concatenate([sample, learned], axis=1)
     inside = np.concatenate([find_insides(one).ravel()[ids] for one, ids in zip(whole, chosen, strict=True)])
 
-    def find(part: Int64[np.ndarray, " _"], seed: int) -> Run:
-        grouping, gains = choose_grouping(sample[part], classes, evidence, seed=seed, thorough=thorough)
-        if feature_axes is not None:
-            options: dict[str, Any] = {"counts": FEATURE_COUNTS, "seed": seed, "thorough": thorough}
-            grouping, more = join_features(grouping, sample[part], learned[part], classes, **options)
-            gains |= more
-        return Run(grouping, gains, grouping.logits(rows).argmax(1))
-
-    def learn(run: Run, part: Int64[np.ndarray, " _"], others: Sequence[Run]) -> Run:
-        guesses = [other.ids[part] for other in others]
+    def try_guesses(run: Run, part: Int64[np.ndarray, " _"], guesses: Sequence[Int64[np.ndarray, " _"]]) -> Run:
         grouping, gain = learn_from(run.grouping, rows[part], guesses, classes, judge=sample[part])
         if grouping is run.grouping:
             return run
         return Run(grouping, run.gains | {grouping.name: gain}, grouping.logits(rows).argmax(1))
+
+    def find(part: Int64[np.ndarray, " _"], seed: int) -> Run:
+        grouping, gains = choose_grouping(sample[part], classes, evidence, seed=seed, spread=thorough)
+        if feature_axes is not None:
+            options: dict[str, Any] = {"counts": FEATURE_COUNTS, "seed": seed}
+            grouping, more = join_features(grouping, sample[part], learned[part], classes, **options)
+            gains |= more
+        run = Run(grouping, gains, grouping.logits(rows).argmax(1))
+        return try_guesses(run, part, guess_far_apart(grouping, rows[part], classes, seed=seed)) if thorough else run
+
+    def learn(run: Run, part: Int64[np.ndarray, " _"], others: Sequence[Run]) -> Run:
+        return try_guesses(run, part, [other.ids[part] for other in others])
 
     learning = learn if thorough else None
     settled = settle_runs(find, rows, sample, parts, inside, classes, seed=seed, learn=learning, vote=vote)

@@ -48,7 +48,7 @@ def test_the_same_seed_finds_the_same_clusters(random):
 
 
 def test_clusters_in_noise_are_voted_on_and_clear_ones_are_not(random):
-    noise = [show_cues(random.normal(50, 3, (12, 12, 16)).astype(np.float32)) for _ in range(20)]
+    noise = [show_cues(random.normal(50, 3, (12, 12, 16)).astype(np.float32)) for _ in range(6)]
     for maps, votes in ((noise, 10), (draw_halves(random), 0)):
         assert fit_pixel_clusters(maps, 2, number=len(maps), seed=0).summary["votes"] == votes
 
