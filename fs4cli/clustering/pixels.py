@@ -166,14 +166,14 @@ def fit_pixel_clusters(
             return run
         return Run(grouping, run.gains | {grouping.name: gain}, grouping.logits(rows).argmax(1))
 
-    def find(part: Int64[np.ndarray, " _"], seed: int) -> Run:
+    def find(part: Int64[np.ndarray, " _"], seed: int, reach: bool) -> Run:
         grouping, gains = choose_grouping(sample[part], classes, evidence, seed=seed, spread=thorough)
         if feature_axes is not None:
             options: dict[str, Any] = {"counts": FEATURE_COUNTS, "seed": seed}
             grouping, more = join_features(grouping, sample[part], learned[part], classes, **options)
             gains |= more
         run = Run(grouping, gains, grouping.logits(rows).argmax(1))
-        return try_guesses(run, part, guess_far_apart(grouping, rows[part], classes, seed=seed)) if thorough else run
+        return try_guesses(run, part, guess_far_apart(grouping, rows[part], classes, seed=seed)) if reach else run
 
     def learn(run: Run, part: Int64[np.ndarray, " _"], others: Sequence[Run]) -> Run:
         return try_guesses(run, part, [other.ids[part] for other in others])

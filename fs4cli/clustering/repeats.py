@@ -1,18 +1,19 @@
 """A grouping found several times, on other images and from other guesses: what comes out only once is chance.
 
-In: vectors of some pixels, and how to group a part of them. Out: the finding that is most like all the others, once
-each has seen whether one of them explains its own part clearly better. Where
-even those agree little, none of them is to be believed. All of that is done again with the insides of things alone, so
-that no cluster is spent on the steps between them where that costs little (where small things are the classes it costs
-much); then more findings are made, and all of them vote.
+In: vectors of some pixels, and how to group a part of them. Out: the finding that is most like all the others, once each
+has seen whether another one explains its part clearly better. Where they agree little even then, none of them is to be
+believed. It is done again with the insides of things alone, so that no cluster is spent on the steps between them where
+that costs little (where small things are the classes it costs much); then more findings are made, and all of them vote.
 
 Ours: docs/grouping.md.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -61,8 +62,8 @@ class Run:
     ids: Int64[np.ndarray, " n"]
 
 
-Find = Callable[[Int64[np.ndarray, " _"], int], Run]
-"""How to group some of the rows, with a seed."""
+Find = Callable[[Int64[np.ndarray, " _"], int, bool], Run]
+"""How to group some of the rows, with a seed; and whether to try starts that lie far apart, too."""
 
 Learn = Callable[[Run, Int64[np.ndarray, " _"], Sequence[Run]], Run]
 """What a run comes to on its rows once it has seen what others found."""
@@ -123,17 +124,19 @@ def settle_runs(
         inside: Which rows lie inside things, from `fs4cli.clustering.evidence.find_insides`.
         classes: How many clusters there are.
         seed: Of the first run; the others count on from it.
-        learn: Lets each run see what those beside it found; without, all stand alone.
+        learn: Lets each of the first runs see what those beside it found; without, none does, nor tries starts that
+            lie far apart. Runs that are made because the first ones agree little stand alone in either case: a vote
+            lives on their differences.
         vote: Let runs vote where they agree little; without, it is told how well they agree, which takes less time.
     """
-    runs = _find_all(find, learn, parts[:RUNS], seed)
+    runs = _find_first(find, learn, parts[:RUNS], seed)
     best, agreement = _choose_typical([run.ids for run in runs], classes)
     if agreement >= UNSURE:
         return Settled(runs[best], agreement, is_inside=False, votes=0)
     insides = [part[inside[part]] for part in parts]
     is_inside = False
     if min(len(part) for part in insides) >= _FEWEST_VECTORS * classes:
-        alone = _find_all(find, learn, insides[:RUNS], seed)
+        alone = _find_all(find, insides[:RUNS], seed)
 
         def explain(runs: Sequence[Run], where: Sequence[Int64[np.ndarray, " _"]]) -> float:
             pairs = zip(runs, where[:RUNS], strict=True)
@@ -145,7 +148,7 @@ def settle_runs(
             best, agreement = _choose_typical([run.ids for run in runs], classes)
     if not vote:
         return Settled(runs[best], agreement, is_inside, votes=0)
-    runs = runs + _find_all(find, learn, (insides if is_inside else parts)[RUNS:], seed + RUNS)
+    runs = runs + _find_all(find, (insides if is_inside else parts)[RUNS:], seed + RUNS)
     return Settled(_let_vote(runs, rows, evidence.shape[1], classes), agreement, is_inside, votes=len(runs))
 
 
@@ -178,15 +181,28 @@ def _name_voters(names: Sequence[str]) -> str:
     return ", ".join(words)
 
 
-def _find_all(find: Find, learn: Learn | None, parts: Sequence[Int64[np.ndarray, " _"]], seed: int) -> list[Run]:
-    """A run of each part: side by side, each on one core, as a single one is too small to be divided among cores."""
+def _find_first(find: Find, learn: Learn | None, parts: Sequence[Int64[np.ndarray, " _"]], seed: int) -> list[Run]:
+    """A run of each part that learns from the others, if that is asked for."""
+    runs = _find_all(find, parts, seed, reach=learn is not None)
+    if learn is None:
+        return runs
+    with _work_side_by_side(parts) as pool:
+        return list(pool.map(learn, runs, parts, [[one for one in runs if one is not run] for run in runs]))
+
+
+def _find_all(find: Find, parts: Sequence[Int64[np.ndarray, " _"]], seed: int, *, reach: bool = False) -> list[Run]:
+    """A run of each part."""
+    with _work_side_by_side(parts) as pool:
+        return list(pool.map(find, parts, range(seed, seed + len(parts)), repeat(reach)))
+
+
+@contextmanager
+def _work_side_by_side(parts: Sequence[Int64[np.ndarray, " _"]]) -> Iterator[ThreadPoolExecutor]:
+    """Each run on one core, as a single one is too small to be divided among cores."""
     workers = min(len(parts), usable_cores())
     # both: the limit holds for BLAS everywhere, but for OpenMP in this thread only
     with threadpool_limits(1), ThreadPoolExecutor(workers, initializer=keep_to_one_core) as pool:
-        runs = list(pool.map(find, parts, range(seed, seed + len(parts))))
-        if learn is None:
-            return runs
-        return list(pool.map(learn, runs, parts, [[one for one in runs if one is not run] for run in runs]))
+        yield pool
 
 
 def _choose_typical(runs: Sequence[Int64[np.ndarray, " n"]], classes: int) -> tuple[int, float]:

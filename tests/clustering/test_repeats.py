@@ -18,7 +18,7 @@ def find_as(divisions, rows, names=None):
     """A finder that divides all rows as the next of the divisions says, by cues of the next of the names."""
     left = iter(zip(names or repeat("all"), divisions, strict=False))
 
-    def find(part, seed):
+    def find(part, seed, reach):
         name, ids = next(left)
         return Run(Grouping(name, (0, 1), make_mixture(rows, ids, 2)), {}, ids)
 
@@ -123,3 +123,25 @@ def test_runs_see_what_those_beside_them_found_before_they_are_compared(random):
     for own, others in seen:
         # the four beside it, and not itself
         assert sorted([*others, own]) == sorted([truth.tolist()] * 4 + [odd.tolist()])
+
+
+def test_runs_made_because_the_first_ones_agree_little_stand_alone(random):
+    rows, truth = show_two_heaps(random)
+    divisions = [random.permutation(truth) for _ in range(VOTERS)]
+    asked, learned, left = [], [], iter(divisions)
+
+    def find(part, seed, reach):
+        ids = next(left)
+        asked.append((seed, reach))
+        return Run(Grouping("all", (0, 1), make_mixture(rows, ids, 2)), {}, ids)
+
+    def learn(run, part, others):
+        learned.append(run)
+        return run
+
+    parts, inside = [np.arange(200)] * VOTERS, np.zeros(200, bool)
+    settled = settle_runs(find, rows, rows, parts, inside, 2, seed=3, learn=learn)
+
+    assert settled.votes == VOTERS
+    assert sorted(asked) == [(3 + run, run < RUNS) for run in range(VOTERS)]
+    assert len(learned) == RUNS
