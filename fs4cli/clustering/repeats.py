@@ -1,9 +1,10 @@
 """A grouping found several times, on other images and from other guesses: what comes out only once is chance.
 
-In: vectors of some pixels, and how to group a part of them. Out: the finding that is most like all the others, once each
-has seen whether another one explains its part clearly better. Where they agree little even then, none of them is to be
-believed. It is done again with the insides of things alone, so that no cluster is spent on the steps between them where
-that costs little (where small things are the classes it costs much); then more findings are made, and all of them vote.
+In: vectors of some pixels, and how to group a part of them. Out: the finding that is most like all the others, once
+each has seen whether another one explains its part clearly better. Where they agree little even then, none of them is
+to be believed. It is done again with the insides of things alone, so that no cluster is spent on the steps between them
+where that costs little (where small things are the classes it costs much); then more findings are made, and all of them
+vote.
 
 Ours: docs/grouping.md.
 """
