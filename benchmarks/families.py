@@ -1,9 +1,10 @@
-"""Seven kinds of pictures that no rule was chosen on, each with its ground truth: what a default does on new domains.
+"""Seven kinds of pictures that hardly any rule was chosen on, each with ground truth: what defaults do on new domains.
 
 In: a seed. Out: a picture and the class of every pixel. Each family asks something else: a class of 1.5 or 0.3 % of all
 pixels, one of 97 %, light that differs from picture to picture and across each, things that always lie in one place.
 
-The one change that pictures like these led to came from relatives of the plants, of other seeds (docs/results.md).
+What pictures like these led to are the starts that groupings try, set with four of these and relatives of other seeds
+in sight (docs/results.md).
 """
 
 from collections.abc import Callable, Sequence

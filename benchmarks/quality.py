@@ -6,7 +6,7 @@ markdown. Labels are read by the scorer only (benchmarks/cells.py).
 
     python benchmarks/quality.py --sets camvid,allsky --methods fs4,picie --seeds 0,1,2
     python benchmarks/quality.py --sets synthetic --methods floors,fs4 --curve
-    python benchmarks/quality.py --sets unseen --methods floors,fs4   # kinds of pictures that no rule was chosen on
+    python benchmarks/quality.py --sets unseen --methods floors,fs4   # kinds that hardly any rule was chosen on
     python benchmarks/quality.py --table                    # only print what is there
 """
 
