@@ -150,6 +150,12 @@ def guess_far_apart(
         rows: All that a grouping may know.
         clusters: How many.
         seed: Of k-means; `FAR_STARTS` count on from it.
+
+    Returns:
+        For each start, the cluster of each row, in [0, clusters).
+
+    Raises:
+        ValueError: There are fewer rows than clusters.
     """
     part = np.ascontiguousarray(rows[:, grouping.axes])
     return [
@@ -181,16 +187,16 @@ def learn_from(
         judge: All the plain evidence of the same rows, finite.
 
     Returns:
-        The grouping, and its gain on the judge.
+        The grouping, and its gain on the judge in nats per row.
     """
-    best, own = grouping, measure_gain(judge, grouping.logits(rows).argmax(1), clusters)
-    part, most = np.ascontiguousarray(rows[:, grouping.axes]), CLEARLY * max(own, LEAST_GAIN)
-    for guess in guesses:
-        mixture = fit_mixture(part, clusters, [guess])
-        gain = measure_gain(judge, mixture.logits(part).argmax(1), clusters)
-        if gain > most:
-            best, own, most = Grouping(grouping.name.replace(_PLAIN, ""), grouping.axes, mixture), gain, gain
-    return best, own
+    own = measure_gain(judge, grouping.logits(rows).argmax(1), clusters)
+    part = np.ascontiguousarray(rows[:, grouping.axes])
+    mixtures = [fit_mixture(part, clusters, [guess]) for guess in guesses]
+    gains = [measure_gain(judge, one.logits(part).argmax(1), clusters) for one in mixtures]
+    if max(gains, default=own) <= CLEARLY * max(own, LEAST_GAIN):
+        return grouping, own
+    best = int(np.argmax(gains))
+    return Grouping(grouping.name.replace(_PLAIN, ""), grouping.axes, mixtures[best]), gains[best]
 
 
 def _list_views(part: Float32[np.ndarray, "n d"]) -> list[tuple[Float32[np.ndarray, "n _"], bool]]:

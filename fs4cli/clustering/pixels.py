@@ -138,8 +138,8 @@ def fit_pixel_clusters(
         number: How many images there are, at least 1.
         seed: Of the sampling and of k-means.
         vote: Let several groupings vote where they agree little; see `fs4cli.clustering.repeats.settle_runs`.
-        thorough: Try starts that lie far apart, too, and let the groupings learn from each other: they then agree
-            better than the number of clusters deserves.
+        thorough: Try starts that lie far apart, too, and let the groupings learn from each other. Not where it is their
+            agreement that counts: it then is better than the number of clusters deserves.
 
     Raises:
         ValueError: There are fewer pixels than classes.
