@@ -19,8 +19,11 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/fs4 demo fs4-demo
 
+# two tests at a time, one thread each: threads of two processes that wait for each other are several times as slow
+test: export OMP_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
 test: lint
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist worksteal
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/pytest -q -m slow

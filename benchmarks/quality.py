@@ -6,7 +6,7 @@ markdown. Labels are read by the scorer only (benchmarks/cells.py).
 
     python benchmarks/quality.py --sets camvid,allsky --methods fs4,picie --seeds 0,1,2
     python benchmarks/quality.py --sets synthetic --methods floors,fs4 --curve
-    python benchmarks/quality.py --sets unseen --methods floors,fs4   # kinds that hardly any rule was chosen on
+    python benchmarks/quality.py --sets domains --methods floors,fs4  # kinds that no rule was chosen on
     python benchmarks/quality.py --table                    # only print what is there
 """
 
@@ -23,6 +23,7 @@ from statistics import mean
 from typing import Any
 
 from cells import FLOOR, Cell, Result, run_cell
+from domains import DOMAINS
 from families import FAMILIES
 from floors import FLOORS
 from methods import METHODS
@@ -34,7 +35,14 @@ from fs4cli.files import read_json, write_json
 SCHEMA = "fs4.quality/1"
 """Grows when cells are measured in another way."""
 
-GROUPS = {"synthetic": SYNTHETIC, "real": tuple(REAL), "usual": USUAL, "unseen": tuple(FAMILIES), "all": NAMES}
+GROUPS = {
+    "synthetic": SYNTHETIC,
+    "real": tuple(REAL),
+    "usual": USUAL,
+    "families": tuple(FAMILIES),
+    "domains": tuple(DOMAINS),
+    "all": NAMES,
+}
 FLOOR_NAMES = tuple(FLOOR + name for name in FLOORS)
 METHOD_GROUPS = {
     "floors": FLOOR_NAMES,

@@ -1,4 +1,4 @@
-"""The data sets of the quality bench: real ones that `FS4_DATA` names, two drawn families, and seven more on demand.
+"""The sets of the quality bench: real ones that `FS4_DATA` names, two drawn ones, thirteen more kinds on demand.
 
 In: a name and a folder to work in. Out: a folder of images to learn from that holds nothing else, images held out, and
 their labels, which only the scorer is to see.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from domains import DOMAINS, draw_domain
 from families import FAMILIES, draw_family
 from PIL import Image
 
@@ -66,7 +67,7 @@ SYNTHETIC = ("mosaics", "scenes")
 
 USUAL = (*REAL, *SYNTHETIC)
 
-NAMES = (*USUAL, *FAMILIES)
+NAMES = (*USUAL, *FAMILIES, *DOMAINS)
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,10 @@ _DRAWN = {
     **{
         name: _Drawn(classes, 180.0, lambda number, name=name: draw_family(name, (DRAWN_SEED, number)))
         for name, classes in FAMILIES.items()
+    },
+    **{
+        name: _Drawn(classes, 180.0, lambda number, name=name: draw_domain(name, (DRAWN_SEED, number)))
+        for name, classes in DOMAINS.items()
     },
 }
 
