@@ -1,7 +1,22 @@
-"""What the machine lets this process use: cores and bytes, as a container's limits leave them."""
+"""What the machine lets this process use, cores and bytes, as a container's limits and other programs leave them."""
 
 import os
+from collections.abc import MutableMapping
 from pathlib import Path
+
+SPINS = 1000
+"""How often a thread looks whether the others are done before it sleeps, some microseconds. OpenMP's own 300,000 keep a
+core busy that another program wants, and the thread that is waited for is not even running (docs/performance.md)."""
+
+
+def share_cores(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Let threads that wait make room for other programs; what the user set stays. Before torch or faiss is loaded.
+
+    Args:
+        environment: Of this process, which GNU's OpenMP reads once, when it is loaded.
+    """
+    if "OMP_WAIT_POLICY" not in environment:
+        environment.setdefault("GOMP_SPINCOUNT", str(SPINS))
 
 
 def usable_cores(root: Path = Path("/")) -> int:

@@ -1,9 +1,11 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from fs4cli.machine import memory_limit, usable_cores
+from fs4cli.machine import SPINS, memory_limit, share_cores, usable_cores
 
 
 def make_machine(root: Path, group: str, files: dict[str, str]) -> Path:
@@ -56,3 +58,26 @@ def test_a_containers_limit_counts_if_it_is_below_the_machines_memory(tmp_path, 
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
     assert memory_limit(make_machine(tmp_path, group, files)) == (limit or machine)
+
+
+def test_threads_that_wait_soon_sleep_unless_the_user_said_how_they_wait():
+    untouched, chosen, patient = {}, {"GOMP_SPINCOUNT": "5"}, {"OMP_WAIT_POLICY": "active"}
+
+    for environment in (untouched, chosen, patient):
+        share_cores(environment)
+
+    assert untouched == {"GOMP_SPINCOUNT": str(SPINS)}
+    assert chosen == {"GOMP_SPINCOUNT": "5"}
+    assert patient == {"OMP_WAIT_POLICY": "active"}
+
+
+def test_the_command_line_says_so_before_any_library_that_reads_it_is_loaded():
+    code = (
+        "import os, sys\nfrom fs4cli.cli import app\n"
+        "app._run = lambda words: print(os.environ['GOMP_SPINCOUNT'], {'torch', 'faiss', 'numpy'} & set(sys.modules))\n"
+        "app.main([])"
+    )
+    alone = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=alone)
+
+    assert done.stdout.split() == [str(SPINS), "set()"], done.stderr

@@ -28,6 +28,7 @@ from fs4cli.cli.status import status
 from fs4cli.cli.train import train
 from fs4cli.cli.verify import verify
 from fs4cli.errors import Fs4Error, UsageError
+from fs4cli.machine import share_cores
 
 app = typer.Typer(
     name="fs4",
@@ -65,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `fs4` and leave with its exit code (docs/exit-codes.md)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     _set_up_streams()
+    share_cores()
     sys.exit(_run(words))
 
 
