@@ -8,7 +8,7 @@ nothing but against its picture, stains that differ from picture to picture, and
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from drawing import COLUMNS, HEIGHT, ROWS, WIDTH, Drawing, blob, cloud, mix, soften, to_paint, turn_to
+from drawing import COLUMNS, HEIGHT, ROWS, WIDTH, Drawing, blob, cloud, mix, soften, to_paint, to_scene, turn_to
 from scipy.ndimage import gaussian_filter
 
 from fs4cli.demo.scenes import Scene
@@ -31,8 +31,7 @@ def draw_domain(name: str, seed: Sequence[int]) -> Scene:
         name: One of `DOMAINS`.
         seed: Of the picture; numbers together.
     """
-    pixels, labels = _DRAW[name](np.random.default_rng(seed))
-    return Scene(np.clip(pixels, 0, 255).astype(np.uint8), labels.astype(np.uint8))
+    return to_scene(_DRAW[name](np.random.default_rng(seed)))
 
 
 def _draw_cracks(random: np.random.Generator) -> Drawing:

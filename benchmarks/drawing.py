@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter
 
+from fs4cli.demo.scenes import Scene
+
 Plane = Float[np.ndarray, "H W"]
 Region = Bool[np.ndarray, "H W"]
 Paint = Float[np.ndarray, "H W 3"]
@@ -52,3 +54,9 @@ def soften(paint: Paint, size: float) -> Paint:
 def to_paint(grey: Plane) -> Paint:
     """The same in three channels."""
     return np.repeat(grey[..., None], 3, axis=2)
+
+
+def to_scene(drawing: Drawing) -> Scene:
+    """The picture in bytes, too bright and too dark cut off, with its labels."""
+    pixels, labels = drawing
+    return Scene(np.clip(pixels, 0, 255).astype(np.uint8), labels.astype(np.uint8))

@@ -10,7 +10,7 @@ in sight (docs/results.md).
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from drawing import COLUMNS, HEIGHT, ROWS, WIDTH, Drawing, blob, cloud, mix, soften, to_paint, turn_to
+from drawing import COLUMNS, HEIGHT, ROWS, WIDTH, Drawing, blob, cloud, mix, soften, to_paint, to_scene, turn_to
 from scipy.ndimage import gaussian_filter
 
 from fs4cli.demo.scenes import Scene
@@ -34,8 +34,7 @@ def draw_family(name: str, seed: Sequence[int]) -> Scene:
         name: One of `FAMILIES`.
         seed: Of the picture; numbers together.
     """
-    pixels, labels = _DRAW[name](np.random.default_rng(seed))
-    return Scene(np.clip(pixels, 0, 255).astype(np.uint8), labels.astype(np.uint8))
+    return to_scene(_DRAW[name](np.random.default_rng(seed)))
 
 
 def _draw_microscope(random: np.random.Generator) -> Drawing:
