@@ -35,7 +35,7 @@ def draw_domain(name: str, seed: Sequence[int]) -> Scene:
 
 
 def _draw_cracks(random: np.random.Generator) -> Drawing:
-    """Concrete in grey-brown with pores and damp patches; one to three branching cracks of 2 to 5 pixels, about 2 %."""
+    """Concrete in grey-brown with pores and damp patches; one to three cracks of 1 to 7 pixels, about 2 %."""
     labels = np.zeros((HEIGHT, WIDTH), int)
     paint = mix(np.array([158, 152, 142]) * random.uniform(0.85, 1.1), 6 * cloud(random, 0.8), 7 * cloud(random, 12))
     for _ in range(random.integers(10, 40)):
@@ -82,7 +82,7 @@ def _draw_sorting(random: np.random.Generator) -> Drawing:
 
 
 def _draw_reef(random: np.random.Generator) -> Drawing:
-    """Under water: the further up, the bluer and paler; sand, lumps of coral, weed, a few fish of 1 %."""
+    """Under water: the further up, the bluer and paler; sand, lumps of coral, weed, a few fish of 0.8 %."""
     labels = np.zeros((HEIGHT, WIDTH), int)
     horizon = random.uniform(60, 120) + 12 * np.sin(COLUMNS / random.uniform(30, 80) + random.uniform(0, 6))
     paint = np.zeros((HEIGHT, WIDTH, 3))

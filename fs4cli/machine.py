@@ -5,8 +5,8 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 SPINS = 1000
-"""How often a thread looks whether the others are done before it sleeps, some microseconds. OpenMP's own 300,000 keep a
-core busy that another program wants, and the thread that is waited for is not even running (docs/performance.md)."""
+"""How often a thread looks whether the others are done before it sleeps. OpenMP's own 300,000 keep a core busy that
+another program wants, and the thread that is waited for may be the one that does not get it (docs/performance.md)."""
 
 
 def share_cores(environment: MutableMapping[str, str] = os.environ) -> None:

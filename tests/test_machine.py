@@ -71,7 +71,7 @@ def test_threads_that_wait_soon_sleep_unless_the_user_said_how_they_wait():
     assert patient == {"OMP_WAIT_POLICY": "active"}
 
 
-def test_the_command_line_says_so_before_any_library_that_reads_it_is_loaded():
+def test_how_threads_wait_is_set_before_a_library_that_reads_it_is_loaded():
     code = (
         "import os, sys\nfrom fs4cli.cli import app\n"
         "app._run = lambda words: print(os.environ['GOMP_SPINCOUNT'], {'torch', 'faiss', 'numpy'} & set(sys.modules))\n"

@@ -184,7 +184,7 @@ def test_commands_that_only_look_import_no_heavy_library(project, words):
 
 
 @pytest.mark.parametrize("words", [["--help"], ["status", "-C", "p"]], ids=["help", "status"])
-def test_help_and_status_answer_in_under_0_4_seconds_or_thrice_what_typer_takes_on_a_slow_machine(
+def test_help_and_status_answer_in_under_0_4_seconds_or_four_times_what_typer_takes_on_a_slow_machine(
     project, words, tmp_path_factory
 ):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -195,7 +195,7 @@ def test_help_and_status_answer_in_under_0_4_seconds_or_thrice_what_typer_takes_
     for _ in range(30):  # a busy machine is not our fault: the quickest counts
         needed.append(_time(typer, environment))
         seconds.append(_time(answers, environment))
-        if len(seconds) > 2 and min(seconds) < max(0.4, 3 * min(needed)):
+        if len(seconds) > 2 and min(seconds) < max(0.4, 4 * min(needed)):
             return
     pytest.fail(f"{min(seconds):.2f} s at best; typer takes {min(needed):.2f}")
 
