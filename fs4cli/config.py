@@ -124,7 +124,9 @@ class PredictSettings(_Section):
     size: AutoCount = Field(default="auto", description="Short side that the network sees, in pixels.")
     batch_size: AutoCount = Field(default="auto", description="Images a forward pass.", json_schema_extra=RUNS_ONLY)
     flip: bool = Field(default=True, description="Average with the mirrored image.")
-    refine: bool = Field(default=True, description="Sharpen masks along image edges.")
+    refine: bool = Field(
+        default=True, description="Sharpen masks along image edges, and move borders to where colours part."
+    )
 
 
 class EvaluateSettings(_Section):

@@ -71,12 +71,12 @@ def find_cues(images: Float[Tensor, "b 3 H W"], stride: int) -> Float[Tensor, "b
 
 def _find_cues(images: Float[Tensor, "b 3 H W"], stride: int) -> Float[Tensor, "b c h w"]:
     lab = find_lab(images)
-    soft = _blur(lab, 1.0)
+    soft = blur(lab, 1.0)
     lightness = lab[:, :1]
     rows = [soft]
     for sigma in SIGMAS:
-        mean = _blur(lightness, sigma)
-        spread = (_blur(lightness**2, sigma) - mean**2).clamp(min=0).sqrt()
+        mean = blur(lightness, sigma)
+        spread = (blur(lightness**2, sigma) - mean**2).clamp(min=0).sqrt()
         rows += [mean, spread]
     return F.avg_pool2d(torch.cat(rows, 1), stride)
 
@@ -106,13 +106,13 @@ def _find_patterns(images: Float[Tensor, "b 3 H W"], stride: int) -> Float[Tenso
     lightness = find_lab(images)[:, :1]
     rows = []
     for sigma in GRAIN_SIGMAS:
-        down, right = _slopes(_blur(lightness, sigma))
+        down, right = _slopes(blur(lightness, sigma))
         tensor = F.avg_pool2d(torch.cat([down * down, right * right, down * right], 1) * sigma**2, stride)
-        larger, smaller = _eigenvalues(*_blur(tensor, GRAIN_REACH).split(1, 1))
+        larger, smaller = _eigenvalues(*blur(tensor, GRAIN_REACH).split(1, 1))
         rows += [(2 * larger).clamp(min=0).sqrt(), (2 * smaller).clamp(min=0).sqrt()]
-    third = _blur((lightness - _blur(lightness, TAIL_SIGMA)) ** 3, TAIL_SIGMA)
+    third = blur((lightness - blur(lightness, TAIL_SIGMA)) ** 3, TAIL_SIGMA)
     rows.append(F.avg_pool2d(third.sign() * third.abs() ** (1 / 3), stride))
-    down, right = _slopes(_blur(lightness, LINE_SIGMA))
+    down, right = _slopes(blur(lightness, LINE_SIGMA))
     (down_down, down_right), (_, right_right) = _slopes(down), _slopes(right)
     curves = torch.cat(_eigenvalues(down_down, right_right, down_right), 1) * LINE_SIGMA**2
     rows.append(F.avg_pool2d(curves, stride))
@@ -161,7 +161,13 @@ def smooth(padded: Float[Tensor, "b c h w"], sigma: float, radius: int) -> Float
     return padded
 
 
-def _blur(images: Tensor, sigma: float) -> Tensor:
+def blur(images: Float[Tensor, "b c h w"], sigma: float) -> Float[Tensor, "b c h w"]:
+    """A Gaussian to three standard deviations; beyond the border the map goes on as its mirror image.
+
+    Args:
+        images: The map.
+        sigma: Standard deviation, in pixels.
+    """
     radius = max(1, int(3 * sigma + 0.5))
     radius = min(radius, min(images.shape[2:]) - 1)  # 0 for a map of one cell: it stays as it is
     return smooth(F.pad(images, (radius, radius, radius, radius), mode="reflect"), sigma, radius)

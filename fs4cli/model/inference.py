@@ -18,7 +18,7 @@ from torch import Tensor
 from fs4cli.errors import ProjectError
 from fs4cli.model.device import Precision, autocast
 from fs4cli.model.extraction import STRIDE, shrink_image
-from fs4cli.model.refinement import refine_probabilities
+from fs4cli.model.local_colour import sharpen
 from fs4cli.model.segmenter import Segmenter
 
 _BAND = 4_000_000  # values (classes x pixels) that are enlarged at once
@@ -122,7 +122,7 @@ def predict_small(
         probabilities = torch.softmax(enlarged, dim=1).contiguous()
         if refine:
             small = F.interpolate(together, size, mode="bilinear", align_corners=False, antialias=True)
-            probabilities = refine_probabilities(probabilities, small.contiguous())
+            probabilities = sharpen(probabilities, small.contiguous())
         results += list(probabilities.cpu().split(1))
         start = stop
     return results

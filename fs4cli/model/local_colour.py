@@ -1,0 +1,135 @@
+"""Pixels near a border go to the class whose colours, nearby in the same image, are theirs.
+
+In: probabilities and the image they are about. Out: probabilities whose borders lie where colours change.
+
+Follows: region competition with colours of a neighbourhood (Lankton and Tannenbaum, 2008) and the turns of GrabCut
+(Rother et al., 2004): fit the colours of each class, assign pixels anew, fit again.
+Ours: docs/method.md eq. 8b; one variance for all classes of a neighbourhood, and how it is found out where colours may
+be followed at all. What a grouping knows of a pixel it knows from several pixels around it, so its thin things come out
+wide, and a small thing grows a rim; colours say where in the band the thing itself is.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from fs4cli.model.axes import LAB_UNITS
+from fs4cli.model.cues import blur, find_lab
+from fs4cli.model.refinement import refine_probabilities
+
+TURNS = 2
+"""How often borders are moved, and the result averaged among neighbours of like colour."""
+
+ROUNDS = 5
+"""How often colours are fitted and pixels assigned."""
+
+NEARBY = 9.0
+"""How far colours count as those of a neighbourhood: a standard deviation, in pixels."""
+
+LOOSENESS = 3.0
+"""How far a border may move: a standard deviation of the first probabilities' softening, in pixels."""
+
+WELL_INSIDE = 0.9
+"""Softened probability of a class from which on a pixel is taken to be of it."""
+
+AROUND = 4
+"""How many times as far pixels count that tell how well colours do."""
+
+MISTAKEN = 0.1
+"""Share of the pixels well inside their class that colour alone would take for another, from which on colours are not
+followed there; up to half of it they are followed wholly."""
+
+_LEAST = 1e-3  # softened probability that every class keeps
+_SEEN = 0.05  # softened probability that a class must reach somewhere in the image to take part
+_NOISE = 0.05  # spread of colour that means nothing, in the units of `LAB_UNITS`
+_CELL = 4  # pixels per side that a neighbourhood's colours are gathered in
+_INSIDES = 0.02  # share of a neighbourhood that must lie well inside something to tell how well colours do
+_ABSENT = -1e4  # logit of a class that a neighbourhood does not hold
+
+
+def sharpen(probabilities: Float[Tensor, "b k h w"], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k h w"]:
+    """Average among neighbours of like colour and follow the classes' colours, in turn.
+
+    Args:
+        probabilities: Summing to 1 over k.
+        images: In [0, 1], of the same size.
+
+    Returns:
+        Probabilities summing to 1 over k.
+    """
+    sharpened = refine_probabilities(probabilities, images)
+    for _ in range(TURNS):
+        sharpened = refine_probabilities(follow_colours(sharpened, images), images)
+    return sharpened
+
+
+def follow_colours(
+    probabilities: Float[Tensor, "b k h w"], images: Float[Tensor, "b 3 h w"]
+) -> Float[Tensor, "b k h w"]:
+    """Move borders to where the colours of the classes part, wherever colours tell these classes apart.
+
+    Where they do not (a texture of two tones, a facade with dark windows beside dark trees), and there more than in one
+    of ten pixels that lie well inside a class looks like another one nearby, everything stays as it was.
+
+    Args:
+        probabilities: Summing to 1 over k.
+        images: In [0, 1], of the same size.
+
+    Returns:
+        Probabilities summing to 1 over k.
+    """
+    pairs = zip(probabilities.split(1), images.split(1), strict=True)  # one image's maps stay in the cache of a core
+    return torch.cat([_follow(*pair) for pair in pairs])
+
+
+def _follow(probabilities: Float[Tensor, "1 k h w"], image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 k h w"]:
+    expected = blur(probabilities, LOOSENESS)
+    seen = expected.amax((0, 2, 3)) >= _SEEN
+    if seen.sum() < 2:
+        return probabilities
+    expected, first = expected[:, seen], probabilities[:, seen]
+    total = first.sum(1, keepdim=True)
+    prior = expected.clamp(min=_LEAST).log()
+    colour = find_lab(image) / image.new_tensor(LAB_UNITS).view(1, 3, 1, 1)
+    moved = first
+    for _ in range(ROUNDS):
+        moved = torch.softmax(prior + _judge(moved, colour), 1)
+    trust = _measure_trust(expected, _judge(moved, colour))
+    followed = probabilities.clone()
+    followed[:, seen] = torch.lerp(first, moved * total, trust)
+    return followed
+
+
+def _judge(shares: Float[Tensor, "1 k h w"], colour: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 k h w"]:
+    """Log-likelihood of each pixel's colour among those that each class has nearby, up to what is the same for all."""
+    weights = shares.transpose(0, 1)
+    held = _gather(weights)
+    means = torch.cat([_gather(weights * one) for one in colour.split(1, 1)], 1) / (held + 1e-6)
+    squares = torch.cat([_gather(one**2) for one in colour.split(1, 1)], 1)
+    # one variance for all: a class whose colours vary more must not claim whatever is unlike the others
+    parts = held / held.sum(0, keepdim=True)
+    variance = (squares - (parts * means**2).sum(0, keepdim=True)).clamp(min=0) + _NOISE**2
+    slopes = means / variance
+    offsets = torch.where(held > _LEAST, -0.5 * (slopes * means).sum(1, keepdim=True), _ABSENT)
+    terms = _spread(torch.cat([slopes, offsets], 1), colour.shape[2:])
+    return ((terms[:, :3] * colour).sum(1) + terms[:, 3])[None]
+
+
+def _measure_trust(expected: Float[Tensor, "1 k h w"], logits: Float[Tensor, "1 k h w"]) -> Float[Tensor, "1 1 h w"]:
+    """From 0 to 1: whether colour alone finds the classes of those pixels nearby that lie well inside one."""
+    inside = (expected > WELL_INSIDE).to(expected)
+    mistaken = (inside * (1 - torch.softmax(logits, 1))).sum(1, keepdim=True)
+    number = _gather(inside.sum(1, keepdim=True), AROUND)
+    share = _gather(mistaken, AROUND) / (number + 1e-6)
+    trust = (2 * (1 - share / MISTAKEN)).clamp(0, 1) * (number > _INSIDES)
+    return _spread(trust, expected.shape[2:])
+
+
+def _gather(values: Float[Tensor, "n c h w"], times: int = 1) -> Float[Tensor, "n c _ _"]:
+    """Means over the neighbourhood of each cell, `times` as wide."""
+    return blur(F.avg_pool2d(values, _CELL, ceil_mode=True), times * NEARBY / _CELL)
+
+
+def _spread(values: Float[Tensor, "n c _ _"], size: tuple[int, ...]) -> Float[Tensor, "n c h w"]:
+    return F.interpolate(values, size, mode="bilinear", align_corners=False)
