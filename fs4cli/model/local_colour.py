@@ -1,6 +1,7 @@
 """Pixels near a border go to the class whose colours, nearby in the same image, are theirs.
 
-In: probabilities and the image they are about. Out: probabilities whose borders lie where colours change.
+In: probabilities and the image they are about; all lengths are in pixels of that map, which `predict` makes at half the
+size that the network sees. Out: probabilities whose borders lie where colours change.
 
 Follows: region competition with colours of a neighbourhood (Lankton and Tannenbaum, 2008) and the turns of GrabCut
 (Rother et al., 2004): fit the colours of each class, assign pixels anew, fit again.
@@ -69,8 +70,8 @@ def follow_colours(
 ) -> Float[Tensor, "b k h w"]:
     """Move borders to where the colours of the classes part, wherever colours tell these classes apart.
 
-    Where they do not (a texture of two tones, a facade with dark windows beside dark trees), and there more than in one
-    of ten pixels that lie well inside a class looks like another one nearby, everything stays as it was.
+    Where more than one in ten of the pixels nearby that lie well inside a class looks by its colour like one of another
+    (a texture of two tones, a facade with dark windows beside dark trees), everything stays as it was.
 
     Args:
         probabilities: Summing to 1 over k.
@@ -79,7 +80,7 @@ def follow_colours(
     Returns:
         Probabilities summing to 1 over k.
     """
-    pairs = zip(probabilities.split(1), images.split(1), strict=True)  # one image's maps stay in the cache of a core
+    pairs = zip(probabilities.split(1), images.split(1), strict=True)  # each image holds classes of its own
     return torch.cat([_follow(*pair) for pair in pairs])
 
 
@@ -92,28 +93,33 @@ def _follow(probabilities: Float[Tensor, "1 k h w"], image: Float[Tensor, "1 3 h
     total = first.sum(1, keepdim=True)
     prior = expected.clamp(min=_LEAST).log()
     colour = find_lab(image) / image.new_tensor(LAB_UNITS).view(1, 3, 1, 1)
+    squares = _gather(colour**2)
     moved = first
     for _ in range(ROUNDS):
-        moved = torch.softmax(prior + _judge(moved, colour), 1)
-    trust = _measure_trust(expected, _judge(moved, colour))
+        moved = torch.softmax(prior + _judge(moved, colour, squares), 1)
+    trust = _measure_trust(expected, _judge(moved, colour, squares))
     followed = probabilities.clone()
     followed[:, seen] = torch.lerp(first, moved * total, trust)
     return followed
 
 
-def _judge(shares: Float[Tensor, "1 k h w"], colour: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 k h w"]:
+def _judge(
+    shares: Float[Tensor, "1 k h w"], colour: Float[Tensor, "1 3 h w"], squares: Float[Tensor, "1 3 _ _"]
+) -> Float[Tensor, "1 k h w"]:
     """Log-likelihood of each pixel's colour among those that each class has nearby, up to what is the same for all."""
     weights = shares.transpose(0, 1)
     held = _gather(weights)
     means = torch.cat([_gather(weights * one) for one in colour.split(1, 1)], 1) / (held + 1e-6)
-    squares = torch.cat([_gather(one**2) for one in colour.split(1, 1)], 1)
     # one variance for all: a class whose colours vary more must not claim whatever is unlike the others
     parts = held / held.sum(0, keepdim=True)
     variance = (squares - (parts * means**2).sum(0, keepdim=True)).clamp(min=0) + _NOISE**2
     slopes = means / variance
-    offsets = torch.where(held > _LEAST, -0.5 * (slopes * means).sum(1, keepdim=True), _ABSENT)
-    terms = _spread(torch.cat([slopes, offsets], 1), colour.shape[2:])
-    return ((terms[:, :3] * colour).sum(1) + terms[:, 3])[None]
+    logits = _spread(
+        torch.where(held > _LEAST, -0.5 * (slopes * means).sum(1, keepdim=True), _ABSENT), colour.shape[2:]
+    )
+    for slope, one in zip(slopes.split(1, 1), colour.split(1, 1), strict=True):  # one by one: of hundreds of maps
+        logits.addcmul_(_spread(slope, colour.shape[2:]), one)
+    return logits.transpose(0, 1)
 
 
 def _measure_trust(expected: Float[Tensor, "1 k h w"], logits: Float[Tensor, "1 k h w"]) -> Float[Tensor, "1 1 h w"]:

@@ -20,6 +20,7 @@ from fs4cli.model.inference import (
     predict_small,
     prepare_image,
 )
+from fs4cli.model.local_colour import sharpen
 from fs4cli.model.model_file import ModelCard, build_segmenter
 from fs4cli.model.segmenter import Segmenter
 
@@ -66,10 +67,13 @@ def test_flip_makes_a_mirrored_image_a_mirrored_mask(segmenter):
     assert not np.allclose(without, shares, atol=1e-4)
 
 
-def test_refinement_changes_probabilities(segmenter):
-    pixels = _photo(64, 96)
-    with_it = predict_probabilities(segmenter, pixels, short_side=64, flip=False, refine=True)
-    assert not np.allclose(with_it, predict_probabilities(segmenter, pixels, short_side=64, flip=False, refine=False))
+def test_refined_probabilities_are_sharpened_and_follow_colours_at_half_the_size_that_the_network_sees(segmenter):
+    image = prepare_image(_photo(64, 96), 64)
+    (plain,) = predict_small(segmenter, [image], flip=False, refine=False)
+    (refined,) = predict_small(segmenter, [image], flip=False, refine=True)
+    half = F.interpolate(image.image, (32, 48), mode="bilinear", antialias=True)
+    assert torch.allclose(refined, sharpen(plain, half), atol=1e-5)
+    assert not torch.allclose(refined, plain, atol=1e-3)
 
 
 def test_images_of_several_sizes_together_are_as_each_alone(segmenter):
