@@ -110,7 +110,9 @@ class TrainSettings(_Section):
         description="What pixels are first grouped by: cues and learned features where they agree, or one alone; by "
         "features alone, places never guide them.",
     )
-    refine: bool = Field(default=True, description="Sharpen assignments along image edges.")
+    refine: bool = Field(
+        default=True, description="Sharpen assignments along image edges, and move borders to where colours part."
+    )
     prior: bool = Field(default=True, description="Weigh masks with what the first grouping says of each pixel.")
     rounds: int = Field(default=2, ge=1, le=20, description="How often pixels are assigned, and learned.")
     checkpoint_every: float = Field(

@@ -122,7 +122,7 @@ def predict_small(
         probabilities = torch.softmax(enlarged, dim=1).contiguous()
         if refine:
             small = F.interpolate(together, size, mode="bilinear", align_corners=False, antialias=True)
-            probabilities = sharpen(probabilities, small.contiguous())
+            probabilities = sharpen(probabilities, small.contiguous(), stride=STRIDE // 2)
         results += list(probabilities.cpu().split(1))
         start = stop
     return results

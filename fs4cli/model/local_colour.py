@@ -1,7 +1,7 @@
 """Pixels near a border go to the class whose colours, nearby in the same image, are theirs.
 
-In: probabilities and the image they are about; all lengths are in pixels of that map, which `predict` makes at half the
-size that the network sees. Out: probabilities whose borders lie where colours change.
+In: probabilities and the image they are about; all lengths are in pixels of the image as the network sees it, of which
+masks are made at half the size and assignments at a quarter. Out: probabilities whose borders lie where colours change.
 
 Follows: region competition with colours of a neighbourhood (Lankton and Tannenbaum, 2008) and the turns of GrabCut
 (Rother et al., 2004): fit the colours of each class, assign pixels anew, fit again.
@@ -25,10 +25,10 @@ TURNS = 2
 ROUNDS = 5
 """How often colours are fitted and pixels assigned."""
 
-NEARBY = 9.0
+NEARBY = 18.0
 """How far colours count as those of a neighbourhood: a standard deviation, in pixels."""
 
-LOOSENESS = 3.0
+LOOSENESS = 6.0
 """How far a border may move: a standard deviation of the first probabilities' softening, in pixels."""
 
 WELL_INSIDE = 0.9
@@ -44,29 +44,32 @@ followed there; up to half of it they are followed wholly."""
 _LEAST = 1e-3  # softened probability that every class keeps
 _SEEN = 0.05  # softened probability that a class must reach somewhere in the image to take part
 _NOISE = 0.05  # spread of colour that means nothing, in the units of `LAB_UNITS`
-_CELL = 4  # pixels per side that a neighbourhood's colours are gathered in
+_CELL = 8  # pixels per side that a neighbourhood's colours are gathered in
 _INSIDES = 0.02  # share of a neighbourhood that must lie well inside something to tell how well colours do
 _ABSENT = -1e4  # logit of a class that a neighbourhood does not hold
 
 
-def sharpen(probabilities: Float[Tensor, "b k h w"], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k h w"]:
+def sharpen(
+    probabilities: Float[Tensor, "b k h w"], images: Float[Tensor, "b 3 h w"], *, stride: int
+) -> Float[Tensor, "b k h w"]:
     """Average among neighbours of like colour and follow the classes' colours, in turn.
 
     Args:
         probabilities: Summing to 1 over k.
         images: In [0, 1], of the same size.
+        stride: Pixels that the network sees to one of these.
 
     Returns:
         Probabilities summing to 1 over k.
     """
     sharpened = refine_probabilities(probabilities, images)
     for _ in range(TURNS):
-        sharpened = refine_probabilities(follow_colours(sharpened, images), images)
+        sharpened = refine_probabilities(follow_colours(sharpened, images, stride=stride), images)
     return sharpened
 
 
 def follow_colours(
-    probabilities: Float[Tensor, "b k h w"], images: Float[Tensor, "b 3 h w"]
+    probabilities: Float[Tensor, "b k h w"], images: Float[Tensor, "b 3 h w"], *, stride: int
 ) -> Float[Tensor, "b k h w"]:
     """Move borders to where the colours of the classes part, wherever colours tell these classes apart.
 
@@ -76,16 +79,19 @@ def follow_colours(
     Args:
         probabilities: Summing to 1 over k.
         images: In [0, 1], of the same size.
+        stride: Pixels that the network sees to one of these.
 
     Returns:
         Probabilities summing to 1 over k.
     """
     pairs = zip(probabilities.split(1), images.split(1), strict=True)  # each image holds classes of its own
-    return torch.cat([_follow(*pair) for pair in pairs])
+    return torch.cat([_follow(*pair, stride) for pair in pairs])
 
 
-def _follow(probabilities: Float[Tensor, "1 k h w"], image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 k h w"]:
-    expected = blur(probabilities, LOOSENESS)
+def _follow(
+    probabilities: Float[Tensor, "1 k h w"], image: Float[Tensor, "1 3 h w"], stride: int
+) -> Float[Tensor, "1 k h w"]:
+    expected = blur(probabilities, LOOSENESS / stride)
     seen = expected.amax((0, 2, 3)) >= _SEEN
     if seen.sum() < 2:
         return probabilities
@@ -93,23 +99,26 @@ def _follow(probabilities: Float[Tensor, "1 k h w"], image: Float[Tensor, "1 3 h
     total = first.sum(1, keepdim=True)
     prior = expected.clamp(min=_LEAST).log()
     colour = find_lab(image) / image.new_tensor(LAB_UNITS).view(1, 3, 1, 1)
-    squares = _gather(colour**2)
+    squares = _gather(colour**2, stride)
     moved = first
     for _ in range(ROUNDS):
-        moved = torch.softmax(prior + _judge(moved, colour, squares), 1)
-    trust = _measure_trust(expected, _judge(moved, colour, squares))
+        moved = torch.softmax(prior + _judge(moved, colour, squares, stride), 1)
+    trust = _measure_trust(expected, _judge(moved, colour, squares, stride), stride)
     followed = probabilities.clone()
     followed[:, seen] = torch.lerp(first, moved * total, trust)
     return followed
 
 
 def _judge(
-    shares: Float[Tensor, "1 k h w"], colour: Float[Tensor, "1 3 h w"], squares: Float[Tensor, "1 3 _ _"]
+    shares: Float[Tensor, "1 k h w"],
+    colour: Float[Tensor, "1 3 h w"],
+    squares: Float[Tensor, "1 3 _ _"],
+    stride: int,
 ) -> Float[Tensor, "1 k h w"]:
     """Log-likelihood of each pixel's colour among those that each class has nearby, up to what is the same for all."""
     weights = shares.transpose(0, 1)
-    held = _gather(weights)
-    means = torch.cat([_gather(weights * one) for one in colour.split(1, 1)], 1) / (held + 1e-6)
+    held = _gather(weights, stride)
+    means = torch.cat([_gather(weights * one, stride) for one in colour.split(1, 1)], 1) / (held + 1e-6)
     # one variance for all: a class whose colours vary more must not claim whatever is unlike the others
     parts = held / held.sum(0, keepdim=True)
     variance = (squares - (parts * means**2).sum(0, keepdim=True)).clamp(min=0) + _NOISE**2
@@ -122,19 +131,21 @@ def _judge(
     return logits.transpose(0, 1)
 
 
-def _measure_trust(expected: Float[Tensor, "1 k h w"], logits: Float[Tensor, "1 k h w"]) -> Float[Tensor, "1 1 h w"]:
+def _measure_trust(
+    expected: Float[Tensor, "1 k h w"], logits: Float[Tensor, "1 k h w"], stride: int
+) -> Float[Tensor, "1 1 h w"]:
     """From 0 to 1: whether colour alone finds the classes of those pixels nearby that lie well inside one."""
     inside = (expected > WELL_INSIDE).to(expected)
     mistaken = (inside * (1 - torch.softmax(logits, 1))).sum(1, keepdim=True)
-    number = _gather(inside.sum(1, keepdim=True), AROUND)
-    share = _gather(mistaken, AROUND) / (number + 1e-6)
+    number = _gather(inside.sum(1, keepdim=True), stride, AROUND)
+    share = _gather(mistaken, stride, AROUND) / (number + 1e-6)
     trust = (2 * (1 - share / MISTAKEN)).clamp(0, 1) * (number > _INSIDES)
     return _spread(trust, expected.shape[2:])
 
 
-def _gather(values: Float[Tensor, "n c h w"], times: int = 1) -> Float[Tensor, "n c _ _"]:
+def _gather(values: Float[Tensor, "n c h w"], stride: int, times: int = 1) -> Float[Tensor, "n c _ _"]:
     """Means over the neighbourhood of each cell, `times` as wide."""
-    return blur(F.avg_pool2d(values, _CELL, ceil_mode=True), times * NEARBY / _CELL)
+    return blur(F.avg_pool2d(values, _CELL // stride, ceil_mode=True), times * NEARBY / _CELL)
 
 
 def _spread(values: Float[Tensor, "n c _ _"], size: tuple[int, ...]) -> Float[Tensor, "n c h w"]:

@@ -17,7 +17,8 @@ from fs4cli.clustering.health import Health, count_edges, measure_health
 from fs4cli.data.cells import divide_map
 from fs4cli.data.label_maps import LabelMaps, LabelMapWriter
 from fs4cli.files import hash_file, read_json, write_atomic, write_json
-from fs4cli.model.refinement import refine_probabilities
+from fs4cli.model.extraction import STRIDE
+from fs4cli.model.local_colour import sharpen
 from fs4cli.training.segmentation import GuidanceLevel
 
 _FILES = ("labels.bin", "confidence.bin", "table.npy", "expected.npz")
@@ -45,7 +46,7 @@ class Assignment:
 def refine_assignment(
     soft: Float32[np.ndarray, "h w k"], pixels: Float32[np.ndarray, "h w 3"]
 ) -> Float32[np.ndarray, "h w k"]:
-    """A soft assignment that agrees among neighbours of the same colour.
+    """A soft assignment that agrees among neighbours of the same colour, with borders where colours part.
 
     Args:
         soft: Rows summing to 1.
@@ -53,7 +54,7 @@ def refine_assignment(
     """
     probabilities = torch.from_numpy(soft).permute(2, 0, 1)[None]
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    return refine_probabilities(probabilities, image)[0].permute(1, 2, 0).contiguous().numpy()
+    return sharpen(probabilities, image, stride=STRIDE)[0].permute(1, 2, 0).contiguous().numpy()
 
 
 def write_assignment(

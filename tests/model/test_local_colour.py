@@ -1,11 +1,16 @@
 """Borders moved to where the colours of classes part."""
 
+from functools import partial
+
 import pytest
 import torch
 
-from fs4cli.model.local_colour import follow_colours, sharpen
+from fs4cli.model import local_colour
 
 SIDE = 64
+
+sharpen = partial(local_colour.sharpen, stride=2)  # as masks are
+follow_colours = partial(local_colour.follow_colours, stride=2)
 
 
 def _columns(first: int, last: int) -> torch.Tensor:
@@ -39,6 +44,23 @@ def test_a_border_moves_by_three_pixels_to_where_the_colour_changes(off):
     image = _paint(0.3 + 0.4 * _columns(32, SIDE))
     moved = follow_colours(_of_two(_columns(32 + off, SIDE)), image)
     assert moved.argmax(1).tolist() == _columns(32, SIDE)[:, 0].long().tolist()
+
+
+def test_at_the_stride_of_assignments_a_line_of_two_that_was_drawn_as_four_comes_out_as_two():
+    line = _columns(30, 31)
+    moved = local_colour.sharpen(_of_two(_columns(29, 32)), _paint(0.7 - 0.4 * line), stride=4)
+    assert moved.argmax(1).tolist() == line[:, 0].long().tolist()
+
+
+def test_how_far_borders_move_is_in_pixels_that_the_network_sees():
+    image = _paint(0.3 + 0.4 * _columns(32, SIDE))
+    drawn = _of_two(_columns(40, SIDE))  # off by 16 of those at stride 2, by 32 at stride 4
+    wrong = [
+        (local_colour.follow_colours(drawn, image, stride=stride).argmax(1) != _columns(32, SIDE)[:, 0]).sum()
+        for stride in (1, 4)
+    ]
+    assert wrong[0] == 0
+    assert wrong[1] >= 6 * SIDE
 
 
 def test_where_nothing_is_sure_nothing_moves():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fs4cli.model.refinement import refine_probabilities
+from fs4cli.model.local_colour import sharpen
 from fs4cli.training.assignment import (
     Assignment,
     count_cell_shares,
@@ -135,12 +135,12 @@ def test_guidance_has_the_labels_with_what_their_cells_hold(assignment):
     assert torch.equal(levels[0].expected, torch.from_numpy(assignment.expected[0]))
 
 
-def test_refining_an_assignment_is_refining_probabilities(random):
+def test_an_assignment_is_sharpened_as_masks_are_at_its_own_stride(random):
     soft = random.dirichlet([1.0, 1.0, 1.0], (6, 8)).astype(np.float32)
     pixels = random.random((6, 8, 3)).astype(np.float32)
     refined = refine_assignment(soft, pixels)
-    expected = refine_probabilities(
-        torch.from_numpy(soft).permute(2, 0, 1)[None], torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    expected = sharpen(
+        torch.from_numpy(soft).permute(2, 0, 1)[None], torch.from_numpy(pixels).permute(2, 0, 1)[None], stride=4
     )
     assert np.allclose(refined, expected[0].permute(1, 2, 0).numpy())
     assert np.allclose(refined.sum(2), 1, atol=1e-5)
