@@ -11,12 +11,12 @@ wide, and a small thing grows a rim; colours say where in the band the thing its
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from fs4cli.model.axes import LAB_UNITS
 from fs4cli.model.cues import blur, find_lab
+from fs4cli.model.neighbourhood import Neighbourhoods
 from fs4cli.model.refinement import refine_probabilities
 
 TURNS = 2
@@ -98,55 +98,56 @@ def _follow(
     expected, first = expected[:, seen], probabilities[:, seen]
     total = first.sum(1, keepdim=True)
     prior = expected.clamp(min=_LEAST).log()
-    colour = find_lab(image) / image.new_tensor(LAB_UNITS).view(1, 3, 1, 1)
-    squares = _gather(colour**2, stride)
+    colour = _Colour(image, stride)
     moved = first
     for _ in range(ROUNDS):
-        moved = torch.softmax(prior + _judge(moved, colour, squares, stride), 1)
-    trust = _measure_trust(expected, _judge(moved, colour, squares, stride), stride)
+        moved = torch.softmax(prior + colour.judge(moved), 1)
+    trust = colour.measure_trust(expected, moved)
     followed = probabilities.clone()
     followed[:, seen] = torch.lerp(first, moved * total, trust)
     return followed
 
 
-def _judge(
-    shares: Float[Tensor, "1 k h w"],
-    colour: Float[Tensor, "1 3 h w"],
-    squares: Float[Tensor, "1 3 _ _"],
-    stride: int,
-) -> Float[Tensor, "1 k h w"]:
-    """Log-likelihood of each pixel's colour among those that each class has nearby, up to what is the same for all."""
-    weights = shares.transpose(0, 1)
-    held = _gather(weights, stride)
-    means = torch.cat([_gather(weights * one, stride) for one in colour.split(1, 1)], 1) / (held + 1e-6)
-    # one variance for all: a class whose colours vary more must not claim whatever is unlike the others
-    parts = held / held.sum(0, keepdim=True)
-    variance = (squares - (parts * means**2).sum(0, keepdim=True)).clamp(min=0) + _NOISE**2
-    slopes = means / variance
-    logits = _spread(
-        torch.where(held > _LEAST, -0.5 * (slopes * means).sum(1, keepdim=True), _ABSENT), colour.shape[2:]
-    )
-    for slope, one in zip(slopes.split(1, 1), colour.split(1, 1), strict=True):  # one by one: of hundreds of maps
-        logits.addcmul_(_spread(slope, colour.shape[2:]), one)
-    return logits.transpose(0, 1)
+class _Colour:
+    """An image's colours, and what is seen of them in the neighbourhood of each cell."""
 
+    def __init__(self, image: Float[Tensor, "1 3 h w"], stride: int):
+        self.values = find_lab(image) / image.new_tensor(LAB_UNITS).view(1, 3, 1, 1)
+        cell = max(1, _CELL // stride)
+        self.nearby = Neighbourhoods(image, cell=cell, sigma=NEARBY / _CELL)
+        self.around = Neighbourhoods(image, cell=cell, sigma=AROUND * NEARBY / _CELL)
+        self.squares = self.nearby.gather(self.values**2)
 
-def _measure_trust(
-    expected: Float[Tensor, "1 k h w"], logits: Float[Tensor, "1 k h w"], stride: int
-) -> Float[Tensor, "1 1 h w"]:
-    """From 0 to 1: whether colour alone finds the classes of those pixels nearby that lie well inside one."""
-    inside = (expected > WELL_INSIDE).to(expected)
-    mistaken = (inside * (1 - torch.softmax(logits, 1))).sum(1, keepdim=True)
-    number = _gather(inside.sum(1, keepdim=True), stride, AROUND)
-    share = _gather(mistaken, stride, AROUND) / (number + 1e-6)
-    trust = (2 * (1 - share / MISTAKEN)).clamp(0, 1) * (number > _INSIDES)
-    return _spread(trust, expected.shape[2:])
+    def judge(self, shares: Float[Tensor, "1 k h w"]) -> Float[Tensor, "1 k h w"]:
+        """Log-likelihood of each pixel's colour among those that each class has nearby, up to what is the same for all.
 
+        Args:
+            shares: Of each class in each pixel.
+        """
+        weights = shares.transpose(0, 1)
+        held = self.nearby.gather(weights)
+        means = torch.cat([self.nearby.gather(weights * one) for one in self.values.split(1, 1)], 1) / (held + 1e-6)
+        # one variance for all: a class whose colours vary more must not claim whatever is unlike the others
+        parts = held / held.sum(0, keepdim=True)
+        variance = (self.squares - (parts * means**2).sum(0, keepdim=True)).clamp(min=0) + _NOISE**2
+        slopes = means / variance
+        logits = self.nearby.spread(torch.where(held > _LEAST, -0.5 * (slopes * means).sum(1, keepdim=True), _ABSENT))
+        for slope, one in zip(slopes.split(1, 1), self.values.split(1, 1), strict=True):  # hundreds of maps otherwise
+            logits.addcmul_(self.nearby.spread(slope), one)
+        return logits.transpose(0, 1)
 
-def _gather(values: Float[Tensor, "n c h w"], stride: int, times: int = 1) -> Float[Tensor, "n c _ _"]:
-    """Means over the neighbourhood of each cell, `times` as wide."""
-    return blur(F.avg_pool2d(values, _CELL // stride, ceil_mode=True), times * NEARBY / _CELL)
+    def measure_trust(
+        self, expected: Float[Tensor, "1 k h w"], shares: Float[Tensor, "1 k h w"]
+    ) -> Float[Tensor, "1 1 h w"]:
+        """From 0 to 1: whether colour alone finds the classes of those pixels nearby that lie well inside one.
 
-
-def _spread(values: Float[Tensor, "n c _ _"], size: tuple[int, ...]) -> Float[Tensor, "n c h w"]:
-    return F.interpolate(values, size, mode="bilinear", align_corners=False)
+        Args:
+            expected: The first shares, softened.
+            shares: From which colours are to be learned.
+        """
+        inside = (expected > WELL_INSIDE).to(expected)
+        mistaken = (inside * (1 - torch.softmax(self.judge(shares), 1))).sum(1, keepdim=True)
+        number = self.around.gather(inside.sum(1, keepdim=True))
+        share = self.around.gather(mistaken) / (number + 1e-6)
+        trust = (2 * (1 - share / MISTAKEN)).clamp(0, 1) * (number > _INSIDES)
+        return self.around.spread(trust)
