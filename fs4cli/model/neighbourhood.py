@@ -2,8 +2,8 @@
 
 In: maps of one size. Out: means under a Gaussian around each cell; or values of cells, interpolated for each pixel.
 
-Ours: both are linear and separable, so each is one matrix for the rows and one for the columns. For maps of some ten to
-some hundred pixels a side that is several times as fast as pooling, sums of shifted maps and interpolation.
+Ours: both are linear and separable, so each is one matrix for the rows and one for the columns. Beside pooling, sums of
+shifted maps and interpolation that is 2.5 times as fast for maps of 64 by 86, and as fast for 128 by 172.
 """
 
 import math
