@@ -114,8 +114,9 @@ class _Colour:
     def __init__(self, image: Float[Tensor, "1 3 h w"], stride: int):
         self.values = find_lab(image) / image.new_tensor(LAB_UNITS).view(1, 3, 1, 1)
         cell = max(1, _CELL // stride)
-        self.nearby = Neighbourhoods(image, cell=cell, sigma=NEARBY / _CELL)
-        self.around = Neighbourhoods(image, cell=cell, sigma=AROUND * NEARBY / _CELL)
+        reach = NEARBY / (cell * stride)
+        self.nearby = Neighbourhoods(image, cell=cell, sigma=reach)
+        self.around = Neighbourhoods(image, cell=cell, sigma=AROUND * reach)
         self.squares = self.nearby.gather(self.values**2)
 
     def judge(self, shares: Float[Tensor, "1 k h w"]) -> Float[Tensor, "1 k h w"]:

@@ -1,4 +1,4 @@
-"""What lies around each cell of a grid over a map, and what cells know given back to the map: as products of matrices.
+"""Means around the cells of a grid, and cells given back to the map they lie over: as products of matrices.
 
 In: maps of one size. Out: means under a Gaussian around each cell; or values of cells, interpolated for each pixel.
 
@@ -26,26 +26,27 @@ class Neighbourhoods:
     def __init__(self, like: Float[Tensor, "_ _ h w"], *, cell: int, sigma: float):
         self._gathering, self._spreading = [], []
         for length in like.shape[2:]:
-            pixels = torch.eye(length, device=like.device, dtype=like.dtype)
-            pooled = F.avg_pool1d(pixels[None], cell, ceil_mode=True)[0]
-            cells = torch.eye(pooled.shape[1], device=like.device, dtype=like.dtype)
-            self._gathering.append(pooled @ _blur_lines(cells, sigma))
-            self._spreading.append(F.interpolate(cells[None], length, mode="linear", align_corners=False)[0])
+            # made on the CPU: a GPU's convolutions keep ten bits, and variances are small differences of what is gathered
+            pooled = F.avg_pool1d(torch.eye(length, dtype=like.dtype)[None], cell, ceil_mode=True)[0]
+            cells = torch.eye(pooled.shape[1], dtype=like.dtype)
+            spreading = F.interpolate(cells[None], length, mode="linear", align_corners=False)[0]
+            self._gathering.append((pooled @ _blur_lines(cells, sigma)).to(like.device))
+            self._spreading.append(spreading.to(like.device))
 
     def gather(self, values: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c y x"]:
-        """The mean around each cell.
+        """The mean around each cell, in the units of the map.
 
         Args:
-            values: A map.
+            values: A map of the size that was told.
         """
         rows, columns = self._gathering
         return rows.T @ (values @ columns)
 
     def spread(self, values: Float[Tensor, "n c y x"]) -> Float[Tensor, "n c h w"]:
-        """Each pixel's value between those of the cells that lie nearest.
+        """Each pixel's value between those of the cells that lie nearest, in their units.
 
         Args:
-            values: Of the cells.
+            values: Of as many cells as `gather` finds.
         """
         rows, columns = self._spreading
         return (rows.T @ values) @ columns

@@ -54,7 +54,7 @@ def test_at_the_stride_of_assignments_a_line_of_two_that_was_drawn_as_four_comes
 
 def test_how_far_borders_move_is_in_pixels_that_the_network_sees():
     image = _paint(0.3 + 0.4 * _columns(32, SIDE))
-    drawn = _of_two(_columns(40, SIDE))  # off by 16 of those at stride 2, by 32 at stride 4
+    drawn = _of_two(_columns(40, SIDE))  # off by 8 of those at stride 1, by 32 at stride 4
     wrong = [
         (local_colour.follow_colours(drawn, image, stride=stride).argmax(1) != _columns(32, SIDE)[:, 0]).sum()
         for stride in (1, 4)

@@ -136,11 +136,14 @@ def test_guidance_has_the_labels_with_what_their_cells_hold(assignment):
 
 
 def test_an_assignment_is_sharpened_as_masks_are_at_its_own_stride(random):
-    soft = random.dirichlet([1.0, 1.0, 1.0], (6, 8)).astype(np.float32)
-    pixels = random.random((6, 8, 3)).astype(np.float32)
+    line = np.isin(np.arange(64), (30, 31))[None, :, None]
+    drawn = np.isin(np.arange(64), (28, 29, 30, 31, 32, 33))[None, :, None]  # three times as wide
+    soft = np.repeat(np.where(drawn, [0.02, 0.98], [0.98, 0.02]), 64, axis=0).astype(np.float32)
+    pixels = (0.7 - 0.4 * line + 0.02 * random.normal(size=(64, 64, 1)) + np.zeros(3)).astype(np.float32)
     refined = refine_assignment(soft, pixels)
-    expected = sharpen(
-        torch.from_numpy(soft).permute(2, 0, 1)[None], torch.from_numpy(pixels).permute(2, 0, 1)[None], stride=4
-    )
-    assert np.allclose(refined, expected[0].permute(1, 2, 0).numpy())
+    map_and_image = [torch.from_numpy(one).permute(2, 0, 1)[None] for one in (soft, pixels)]
+    as_assignment, as_mask = (sharpen(*map_and_image, stride=stride)[0].permute(1, 2, 0).numpy() for stride in (4, 2))
+    assert np.allclose(refined, as_assignment)
+    assert not np.allclose(refined, as_mask, atol=0.01)
+    assert not np.allclose(refined, soft, atol=0.1)
     assert np.allclose(refined.sum(2), 1, atol=1e-5)
