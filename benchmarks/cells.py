@@ -159,12 +159,13 @@ def _run_method(cell: Cell, data: DataSet, folder: Path) -> dict[str, Any]:
     masks = time.monotonic() - began
     record = read_json(project / "train" / "record.json")
     grouping = project / "train" / "round-1" / "grouping.json"
+    summary = read_json(grouping) if grouping.exists() else {}
     figures = {
         "wall_seconds": round(wall, 1),
         "pretrain_commit": clock.get("commit", ""),
         "mask_seconds": round(masks, 1),
         "health": record["summary"].get("health", {}),
-        "grouping": read_json(grouping) if grouping.exists() else {},
+        "grouping": {name: value for name, value in summary.items() if name != "rule"},  # some hundred numbers
         "updates": {stage: _measure_speed(project / stage / "record.json") for stage in ("pretrain", "train")},
     }
     _keep_little(project, folder)
