@@ -26,7 +26,7 @@ class Neighbourhoods:
     def __init__(self, like: Float[Tensor, "_ _ h w"], *, cell: int, sigma: float):
         self._gathering, self._spreading = [], []
         for length in like.shape[2:]:
-            # made on the CPU: a GPU's convolutions keep ten bits, and variances are small differences of what is gathered
+            # made on the CPU: a GPU's convolutions keep ten bits, and variances are small differences of means
             pooled = F.avg_pool1d(torch.eye(length, dtype=like.dtype)[None], cell, ceil_mode=True)[0]
             cells = torch.eye(pooled.shape[1], dtype=like.dtype)
             spreading = F.interpolate(cells[None], length, mode="linear", align_corners=False)[0]
