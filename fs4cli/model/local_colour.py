@@ -25,7 +25,7 @@ TURNS = 2
 ROUNDS = 5
 """How often colours are fitted and pixels assigned."""
 
-NEARBY = 18.0
+NEARBY = 12.0
 """How far colours count as those of a neighbourhood: a standard deviation, in pixels."""
 
 LOOSENESS = 6.0
@@ -34,7 +34,7 @@ LOOSENESS = 6.0
 WELL_INSIDE = 0.9
 """Softened probability of a class from which on a pixel is taken to be of it."""
 
-AROUND = 4
+AROUND = 6
 """How many times as far pixels count that tell how well colours do."""
 
 MISTAKEN = 0.1
@@ -42,11 +42,12 @@ MISTAKEN = 0.1
 followed there; up to half of it they are followed wholly."""
 
 _LEAST = 1e-3  # softened probability that every class keeps
+_HELD = 0.02  # share of a neighbourhood that a class must hold: colours of fewer pixels are hardly known
 _SEEN = 0.05  # softened probability that a class must reach somewhere in the image to take part
 _NOISE = 0.05  # spread of colour that means nothing, in the units of `LAB_UNITS`
 _CELL = 8  # pixels per side that a neighbourhood's colours are gathered in
 _INSIDES = 0.02  # share of a neighbourhood that must lie well inside something to tell how well colours do
-_ABSENT = -1e4  # logit of a class that a neighbourhood does not hold
+_ABSENT = 20.0  # nats that a class loses which holds half of that; twice as many if a third, and so on
 
 
 def sharpen(
@@ -132,7 +133,9 @@ class _Colour:
         parts = held / held.sum(0, keepdim=True)
         variance = (self.squares - (parts * means**2).sum(0, keepdim=True)).clamp(min=0) + _NOISE**2
         slopes = means / variance
-        logits = self.nearby.spread(torch.where(held > _LEAST, -0.5 * (slopes * means).sum(1, keepdim=True), _ABSENT))
+        # steep, but no step: what is summed in another order must not bring a class in or leave it out
+        missing = (_HELD / (held + 1e-6) - 1).clamp(min=0)
+        logits = self.nearby.spread(-0.5 * (slopes * means).sum(1, keepdim=True) - _ABSENT * missing)
         for slope, one in zip(slopes.split(1, 1), self.values.split(1, 1), strict=True):  # hundreds of maps otherwise
             logits.addcmul_(self.nearby.spread(slope), one)
         return logits.transpose(0, 1)

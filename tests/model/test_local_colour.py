@@ -85,6 +85,14 @@ def test_dark_windows_of_a_light_house_are_not_given_to_the_dark_tree_beside_it(
     assert moved.argmax(1).tolist() == tree[:, 0].long().tolist()
 
 
+def test_a_dark_dot_far_from_the_dark_class_stays_with_what_surrounds_it():
+    dark = _columns(40, SIDE)
+    dot = torch.zeros(1, 1, SIDE, SIDE)
+    dot[..., 30:32, 18:20] = 1  # 20 pixels of the mask from the border
+    moved = sharpen(_of_two(dark), _paint(0.7 - 0.4 * torch.maximum(dark, dot)))
+    assert moved.argmax(1).tolist() == dark[:, 0].long().tolist()
+
+
 def test_probabilities_still_sum_to_one_and_classes_that_are_not_in_the_image_keep_theirs():
     generator = torch.Generator().manual_seed(1)
     pair = _of_two(_columns(27, 34))
