@@ -17,7 +17,7 @@ from fs4cli.model.model_file import ModelCard, load_model
 from fs4cli.model.segmenter import Segmenter
 from fs4cli.scaling import Scaling
 
-_RULES = 3
+_RULES = 4
 """Grows when the same image and model would give another mask: masks are made again then."""
 
 
