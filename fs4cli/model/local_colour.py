@@ -43,11 +43,11 @@ followed there; up to half of it they are followed wholly."""
 
 _LEAST = 1e-3  # softened probability that every class keeps
 _HELD = 0.02  # share of a neighbourhood that a class must hold: colours of fewer pixels are hardly known
+_ABSENT = 20.0  # nats that a class loses which holds half of `_HELD`; one that holds a third of it loses twice as many
 _SEEN = 0.05  # softened probability that a class must reach somewhere in the image to take part
 _NOISE = 0.05  # spread of colour that means nothing, in the units of `LAB_UNITS`
 _CELL = 8  # pixels per side that a neighbourhood's colours are gathered in
 _INSIDES = 0.02  # share of a neighbourhood that must lie well inside something to tell how well colours do
-_ABSENT = 20.0  # nats that a class loses which holds half of that; twice as many if a third, and so on
 
 
 def sharpen(
