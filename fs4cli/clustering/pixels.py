@@ -7,7 +7,7 @@ Ours: what is clustered and how, docs/grouping.md. The clusters are found in fix
 from a few hundred images join only where the cues bear them out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fs4cli.clustering.evidence import (
     KINDS,
+    PLACE_LEADS,
     PLACE_MATTERS,
     are_images_grey,
     are_lines_bright,
@@ -27,9 +28,9 @@ from fs4cli.clustering.evidence import (
     measure_place,
 )
 from fs4cli.clustering.grouping import Grouping, choose_grouping, guess_far_apart, join_features, learn_from
-from fs4cli.clustering.light import is_light_uneven, take_axes
+from fs4cli.clustering.light import LIGHT_ALIKE, LIGHT_SURE, is_light_uneven, measure_light, take_axes
 from fs4cli.clustering.mixture import NOISE
-from fs4cli.clustering.repeats import SHARE, Run, draw_parts, settle_runs
+from fs4cli.clustering.repeats import SHARE, Run, Settled, draw_parts, settle_runs
 from fs4cli.clustering.rule import LinearRule, find_power, find_rule
 from fs4cli.model.guidance import PyramidGuidance
 
@@ -127,6 +128,48 @@ class PixelClusters:
         return np.concatenate([vectors, features], axis=1)
 
 
+@dataclass(frozen=True)
+class _Finder:
+    """Finds clusters in some of the sampled pixels; `fs4cli.clustering.repeats` says in which.
+
+    Args:
+        sample: All the plain evidence of the pixels.
+        rows: The same, and after it the axes of learned features, if there are any.
+        classes: How many clusters.
+        evidence: What they may be made from, from `list_evidence`.
+        spread: Start plain k-means from vectors that lie far apart, too.
+    """
+
+    sample: Float32[np.ndarray, "n d"]
+    rows: Float32[np.ndarray, "n e"]
+    classes: int
+    evidence: Mapping[str, tuple[int, ...]]
+    spread: bool
+
+    def find(self, part: Int64[np.ndarray, " _"], seed: int, reach: bool) -> Run:
+        """Clusters in those rows, with `reach` from starts that lie far apart, too."""
+        plain, learned = self.sample[part], self.rows[part][:, self.sample.shape[1] :]
+        grouping, gains = choose_grouping(plain, self.classes, self.evidence, seed=seed, spread=self.spread)
+        if learned.shape[1]:
+            options: dict[str, Any] = {"counts": FEATURE_COUNTS, "seed": seed}
+            grouping, more = join_features(grouping, plain, learned, self.classes, **options)
+            gains |= more
+        run = Run(grouping, gains, grouping.logits(self.rows).argmax(1))
+        if not reach:
+            return run
+        return self._try(run, part, guess_far_apart(grouping, self.rows[part], self.classes, seed=seed))
+
+    def learn(self, run: Run, part: Int64[np.ndarray, " _"], others: Sequence[Run]) -> Run:
+        """What the run comes to, once it has seen what others found."""
+        return self._try(run, part, [other.ids[part] for other in others])
+
+    def _try(self, run: Run, part: Int64[np.ndarray, " _"], guesses: Sequence[Int64[np.ndarray, " _"]]) -> Run:
+        grouping, gain = learn_from(run.grouping, self.rows[part], guesses, self.classes, judge=self.sample[part])
+        if grouping is run.grouping:
+            return run
+        return Run(grouping, run.gains | {grouping.name: gain}, grouping.logits(self.rows).argmax(1))
+
+
 def fit_pixel_clusters(
     images: Iterable[PixelMaps], classes: int, *, number: int, seed: int, vote: bool = True, thorough: bool = True
 ) -> PixelClusters:
@@ -147,39 +190,30 @@ def fit_pixel_clusters(
     seen = max(1, round(SHARE * number))
     least = -(-count_needed(classes) // seen)
     chosen, features, whole = _sample(images, max(-(-VECTORS // seen), least), least, seed)
-    place, bright_lines = measure_place(whole), are_lines_bright(whole)
+    place, light, bright_lines = measure_place(whole), measure_light(whole), are_lines_bright(whole)
     with_place = place > PLACE_MATTERS
     axes = list_axes(with_place=with_place, bright_lines=bright_lines)
     described = np.concatenate([one.reshape(-1, one.shape[2])[ids] for one, ids in zip(whole, chosen, strict=True)])
     evidence = list_evidence(place, is_grey=are_images_grey(whole))
     parts = draw_parts([len(ids) for ids in chosen], seed)
-    is_relative = is_light_uneven(described, axes, classes, evidence, parts, seed=seed)
-    sample = take_axes(described, axes, is_relative=is_relative)
     feature_axes = _find_axes(features) if features.shape[1] >= max(FEATURE_COUNTS) else None
     learned = features[:, :0] if feature_axes is None else feature_axes.project(features)
-    rows = np.concatenate([sample, learned], axis=1)
     inside = np.concatenate([find_insides(one).ravel()[ids] for one, ids in zip(whole, chosen, strict=True)])
 
-    def try_guesses(run: Run, part: Int64[np.ndarray, " _"], guesses: Sequence[Int64[np.ndarray, " _"]]) -> Run:
-        grouping, gain = learn_from(run.grouping, rows[part], guesses, classes, judge=sample[part])
-        if grouping is run.grouping:
-            return run
-        return Run(grouping, run.gains | {grouping.name: gain}, grouping.logits(rows).argmax(1))
+    def settle(*, is_relative: bool, vote: bool) -> tuple[Float32[np.ndarray, "n d"], Settled]:
+        sample = take_axes(described, axes, is_relative=is_relative)
+        finder = _Finder(sample, np.concatenate([sample, learned], axis=1), classes, evidence, thorough)
+        options: dict[str, Any] = {"seed": seed, "vote": vote, "learn": finder.learn if thorough else None}
+        return sample, settle_runs(finder.find, finder.rows, sample, parts, inside, classes, **options)
 
-    def find(part: Int64[np.ndarray, " _"], seed: int, reach: bool) -> Run:
-        grouping, gains = choose_grouping(sample[part], classes, evidence, seed=seed, spread=thorough)
-        if feature_axes is not None:
-            options: dict[str, Any] = {"counts": FEATURE_COUNTS, "seed": seed}
-            grouping, more = join_features(grouping, sample[part], learned[part], classes, **options)
-            gains |= more
-        run = Run(grouping, gains, grouping.logits(rows).argmax(1))
-        return try_guesses(run, part, guess_far_apart(grouping, rows[part], classes, seed=seed)) if reach else run
-
-    def learn(run: Run, part: Int64[np.ndarray, " _"], others: Sequence[Run]) -> Run:
-        return try_guesses(run, part, [other.ids[part] for other in others])
-
-    learning = learn if thorough else None
-    settled = settle_runs(find, rows, sample, parts, inside, classes, seed=seed, learn=learning, vote=vote)
+    leads, is_alike = place > PLACE_LEADS, light > LIGHT_ALIKE
+    found = settle(is_relative=True, vote=False) if leads and is_alike else None
+    is_relative = found is not None and found[1].agreement >= LIGHT_SURE
+    if found is None or not is_relative:
+        may_differ = is_alike or not leads
+        is_relative = may_differ and is_light_uneven(described, axes, classes, evidence, parts, seed=seed)
+        found = settle(is_relative=is_relative, vote=vote)
+    sample, settled = found
     grouping, ids = settled.run.grouping, settled.run.ids
     power = find_power(settled.agreement, place)
     return PixelClusters(
@@ -193,6 +227,7 @@ def fit_pixel_clusters(
             "vectors": len(sample),
             "place_foretells": round(place, 3),
             "with_place": with_place,
+            "light_alike": round(light, 3),
             "bright_lines": bright_lines,
             "relative_colour": is_relative,
             "chosen": grouping.name,

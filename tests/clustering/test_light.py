@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from fs4cli.clustering.light import measure_light
+from fs4cli.clustering.pixels import PixelMaps, fit_pixel_clusters
+from fs4cli.model.axes import AXES, describe_cues
+
+TOP, BOTTOM = slice(0, 12), slice(12, 24)
+
+
+def draw_lightness(random, lights, *, height=24, width=32):
+    """The axes of images whose every pixel is as light as `lights` says, but for noise."""
+    images = []
+    for light in lights:
+        axes = random.normal(0, 0.1, (height, width, AXES)).astype(np.float32)
+        axes[..., 0] += light
+        images.append(axes)
+    return images
+
+
+def test_what_differs_by_one_number_an_image_is_light(random):
+    assert measure_light(draw_lightness(random, range(10))) > 0.99
+
+
+def test_images_of_one_lightness_say_nothing_of_light(random):
+    assert abs(measure_light(draw_lightness(random, [5] * 40))) < 0.5
+    assert measure_light([np.zeros((24, 32, AXES), np.float32)] * 10) == 0
+
+
+def test_what_leaves_a_quarter_of_the_images_as_dark_as_it_was_is_no_light(random):
+    images = draw_lightness(random, range(10))
+    for axes in images:
+        axes[18:, :, 0] = 2
+
+    assert abs(measure_light(images)) < 1e-6
+
+
+def test_what_darkens_some_places_as_it_lightens_others_is_no_light(random):
+    images = draw_lightness(random, range(-5, 5))
+    for axes in images:
+        axes[BOTTOM, :, 0] *= -1
+
+    assert measure_light(images) < -0.5
+
+
+def show(lightness, random):
+    """An image of these values of L, slightly noisy, of no learned features."""
+    cues = random.normal(0, 1, (*lightness.shape, 16)).astype(np.float32)
+    cues[..., 0] += lightness
+    axes = describe_cues(torch.from_numpy(cues).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
+    return PixelMaps(np.zeros((*lightness.shape, 0), np.float32), axes)
+
+
+def draw_street(random, light):
+    """A wall above a road, and a sign on the wall that is lighter than it by 15."""
+    truth = np.zeros((24, 32), int)
+    truth[BOTTOM] = 1
+    left = random.integers(0, 24)
+    truth[2:10, left : left + 8] = 2
+    return show(np.array([50, 25, 65])[truth] + light, random), truth
+
+
+def draw_sky(random, light):
+    """Cloud or clear sky, all over or in part, above a frame that is black in any light."""
+    truth = np.zeros((24, 32), int)
+    truth[BOTTOM] = 1
+    truth[TOP, : int(np.interp(light, [-20, 20], [0, 32]))] = 2
+    return show(np.array([40, 5, 80])[truth], random), truth
+
+
+@pytest.mark.parametrize(("draw", "relative"), [(draw_street, True), (draw_sky, False)])
+def test_where_the_place_leads_colours_are_relative_if_it_is_the_light_that_changes(random, draw, relative):
+    drawn = [draw(random, light) for light in np.linspace(-20, 20, 12)]
+    clusters = fit_pixel_clusters([maps for maps, _ in drawn], 3, number=len(drawn), seed=0)
+
+    assert clusters.summary["place_foretells"] > 0.3
+    assert clusters.summary["relative_colour"] is relative
+    counts = np.zeros((3, 3), int)
+    for maps, truth in drawn:
+        mask = clusters.assign(maps).argmax(2)
+        counts += np.bincount((truth * 3 + mask).ravel(), minlength=9).reshape(3, 3)
+    rows, columns = linear_sum_assignment(-counts)
+    assert counts[rows, columns].sum() / counts.sum() > 0.95
