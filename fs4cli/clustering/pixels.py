@@ -207,6 +207,7 @@ def fit_pixel_clusters(
         return sample, settle_runs(finder.find, finder.rows, sample, parts, inside, classes, **options)
 
     leads, is_alike = place > PLACE_LEADS, light > LIGHT_ALIKE
+    # without a vote: groupings that agree so well as to be taken would not hold one
     found = settle(is_relative=True, vote=False) if leads and is_alike else None
     is_relative = found is not None and found[1].agreement >= LIGHT_SURE
     if found is None or not is_relative:
