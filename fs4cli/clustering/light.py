@@ -24,15 +24,15 @@ LIGHT_SURE = 0.95
 """Colour then counts less the mean of its image, if groupings of parts of the images agree that much on what comes out:
 where they do not, the classes are not plain enough for it to matter, and taking something away is one more guess."""
 
-_SQUARES = 4
-"""Places told apart, per side, when changes are compared."""
-
 LIGHT_BETTER = 1.1
 """Else colour counts less the mean of its image if clusters explain the evidence so many times as well then:
 light that differs between images hides what differs within them."""
 
 LIGHT_RUNS = 3
 """How many draws of the images that is averaged over."""
+
+_SQUARES = 4
+"""Places told apart, per side, when changes of lightness are compared."""
 
 
 def take_axes(

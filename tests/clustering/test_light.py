@@ -3,18 +3,18 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from fs4cli.clustering.light import measure_light
+from fs4cli.clustering.light import LIGHT_ALIKE, measure_light
 from fs4cli.clustering.pixels import PixelMaps, fit_pixel_clusters
 from fs4cli.model.axes import AXES, describe_cues
 
 TOP, BOTTOM = slice(0, 12), slice(12, 24)
 
 
-def draw_lightness(random, lights, *, height=24, width=32):
+def draw_lightness(random, lights):
     """The axes of images whose every pixel is as light as `lights` says, but for noise."""
     images = []
     for light in lights:
-        axes = random.normal(0, 0.1, (height, width, AXES)).astype(np.float32)
+        axes = random.normal(0, 0.1, (24, 32, AXES)).astype(np.float32)
         axes[..., 0] += light
         images.append(axes)
     return images
@@ -25,7 +25,7 @@ def test_what_differs_by_one_number_an_image_is_light(random):
 
 
 def test_images_of_one_lightness_say_nothing_of_light(random):
-    assert abs(measure_light(draw_lightness(random, [5] * 40))) < 0.5
+    assert measure_light(draw_lightness(random, [5] * 40)) < LIGHT_ALIKE
     assert measure_light([np.zeros((24, 32, AXES), np.float32)] * 10) == 0
 
 
@@ -35,6 +35,14 @@ def test_what_leaves_a_quarter_of_the_images_as_dark_as_it_was_is_no_light(rando
         axes[18:, :, 0] = 2
 
     assert abs(measure_light(images)) < 1e-6
+
+
+def test_one_place_of_sixteen_may_stay_as_dark_as_it_was(random):
+    images = draw_lightness(random, range(10))
+    for axes in images:
+        axes[18:, 24:, 0] = 2
+
+    assert measure_light(images) > 0.99
 
 
 def test_what_darkens_some_places_as_it_lightens_others_is_no_light(random):
@@ -83,3 +91,21 @@ def test_where_the_place_leads_colours_are_relative_if_it_is_the_light_that_chan
         counts += np.bincount((truth * 3 + mask).ravel(), minlength=9).reshape(3, 3)
     rows, columns = linear_sum_assignment(-counts)
     assert counts[rows, columns].sum() / counts.sum() > 0.95
+
+
+def test_light_that_changes_alike_is_left_where_groupings_do_not_agree_without_it(random, monkeypatch):
+    maps = [draw_street(random, light)[0] for light in np.linspace(-20, 20, 12)]
+    asked = []
+    monkeypatch.setattr("fs4cli.clustering.pixels.LIGHT_SURE", 1.1)
+    monkeypatch.setattr("fs4cli.clustering.pixels.is_light_uneven", lambda *_, **__: asked.append(True) or False)
+    clusters = fit_pixel_clusters(maps, 3, number=12, seed=0)
+
+    assert asked == [True] and not clusters.summary["relative_colour"]
+
+
+def test_clusters_without_light_are_not_looked_for_where_places_say_that_it_is_no_light(random, monkeypatch):
+    maps = [draw_sky(random, light)[0] for light in np.linspace(-20, 20, 12)]
+    monkeypatch.setattr("fs4cli.clustering.pixels.is_light_uneven", lambda *_, **__: pytest.fail("it was asked"))
+    clusters = fit_pixel_clusters(maps, 3, number=12, seed=0)
+
+    assert not clusters.summary["relative_colour"]
