@@ -20,16 +20,12 @@ LIGHT_ALIKE = 0.3
 """Where the place leads: how alike lightness must change all over the images for it to be light that changes. A street
 at dusk is darker everywhere; a sky with clouds is brighter where the clouds are."""
 
-LIGHT_SURE = 0.95
-"""Colour then counts less the mean of its image, if groupings of parts of the images agree that much on what comes out:
-where they do not, the classes are not plain enough for it to matter, and taking something away is one more guess."""
-
 LIGHT_BETTER = 1.1
 """Else colour counts less the mean of its image if clusters explain the evidence so many times as well then:
 light that differs between images hides what differs within them."""
 
 LIGHT_RUNS = 3
-"""How many draws of the images that is averaged over."""
+"""How many draws of the images must say so, each: of one, clusters may be found poorly in either case."""
 
 _SQUARES = 4
 """Places told apart, per side, when changes of lightness are compared."""
@@ -95,18 +91,17 @@ def is_light_uneven(
         axes: Which count.
         classes: How many clusters.
         evidence: By name, what each candidate knows of the axes that count; the last knows most and is the one tried.
-        parts: Rows to try it on; `LIGHT_RUNS` of them are.
+        parts: Rows of each draw; `LIGHT_RUNS` of them are tried, at most.
         seed: Of k-means.
     """
     name, known = list(evidence.items())[-1]
-    tried = parts[:LIGHT_RUNS]
+    whole = {name: tuple(range(len(known)))}
 
-    def explain(*, is_relative: bool) -> float:
-        rows = take_axes(described, axes, is_relative=is_relative)[:, known]
-        whole = {name: tuple(range(len(known)))}
-        return sum(
-            choose_grouping(np.ascontiguousarray(rows[part]), classes, whole, seed=seed + run)[1][name]
-            for run, part in enumerate(tried)
-        )
+    def explain(part: Int64[np.ndarray, " _"], run: int, *, is_relative: bool) -> float:
+        rows = take_axes(described[part], axes, is_relative=is_relative)[:, known]
+        return choose_grouping(np.ascontiguousarray(rows), classes, whole, seed=seed + run)[1][name]
 
-    return explain(is_relative=True) > LIGHT_BETTER * max(explain(is_relative=False), LEAST_GAIN * len(tried))
+    return all(
+        explain(part, run, is_relative=True) > LIGHT_BETTER * max(explain(part, run, is_relative=False), LEAST_GAIN)
+        for run, part in enumerate(parts[:LIGHT_RUNS])
+    )

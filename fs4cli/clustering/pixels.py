@@ -28,9 +28,9 @@ from fs4cli.clustering.evidence import (
     measure_place,
 )
 from fs4cli.clustering.grouping import Grouping, choose_grouping, guess_far_apart, join_features, learn_from
-from fs4cli.clustering.light import LIGHT_ALIKE, LIGHT_SURE, is_light_uneven, measure_light, take_axes
+from fs4cli.clustering.light import LIGHT_ALIKE, is_light_uneven, measure_light, take_axes
 from fs4cli.clustering.mixture import NOISE
-from fs4cli.clustering.repeats import SHARE, Run, Settled, draw_parts, settle_runs
+from fs4cli.clustering.repeats import SHARE, SURE, Run, Settled, draw_parts, settle_first, settle_runs
 from fs4cli.clustering.rule import LinearRule, find_power, find_rule
 from fs4cli.model.guidance import PyramidGuidance
 
@@ -200,20 +200,25 @@ def fit_pixel_clusters(
     learned = features[:, :0] if feature_axes is None else feature_axes.project(features)
     inside = np.concatenate([find_insides(one).ravel()[ids] for one, ids in zip(whole, chosen, strict=True)])
 
-    def settle(*, is_relative: bool, vote: bool) -> tuple[Float32[np.ndarray, "n d"], Settled]:
+    def settle(*, is_relative: bool, is_first: bool) -> tuple[Float32[np.ndarray, "n d"], Settled]:
         sample = take_axes(described, axes, is_relative=is_relative)
-        finder = _Finder(sample, np.concatenate([sample, learned], axis=1), classes, evidence, thorough)
-        options: dict[str, Any] = {"seed": seed, "vote": vote, "learn": finder.learn if thorough else None}
-        return sample, settle_runs(finder.find, finder.rows, sample, parts, inside, classes, **options)
+        rows = sample if is_first else np.concatenate([sample, learned], axis=1)
+        finder = _Finder(sample, rows, classes, evidence, thorough)
+        learn = finder.learn if thorough else None
+        if is_first:
+            return sample, settle_first(finder.find, parts, classes, seed=seed, learn=learn)
+        options: dict[str, Any] = {"seed": seed, "vote": vote, "learn": learn}
+        return sample, settle_runs(finder.find, rows, sample, parts, inside, classes, **options)
 
     leads, is_alike = place > PLACE_LEADS, light > LIGHT_ALIKE
-    # without a vote: groupings that agree so well as to be taken would not hold one
-    found = settle(is_relative=True, vote=False) if leads and is_alike else None
-    is_relative = found is not None and found[1].agreement >= LIGHT_SURE
-    if found is None or not is_relative:
+    found = settle(is_relative=True, is_first=True) if leads and is_alike else None
+    is_relative = found is not None and found[1].agreement >= SURE
+    if not is_relative:
         may_differ = is_alike or not leads
         is_relative = may_differ and is_light_uneven(described, axes, classes, evidence, parts, seed=seed)
-        found = settle(is_relative=is_relative, vote=vote)
+        found = settle(is_relative=is_relative, is_first=True) if learned.shape[1] else None
+    if found is None or found[1].agreement < SURE:
+        found = settle(is_relative=is_relative, is_first=False)
     sample, settled = found
     grouping, ids = settled.run.grouping, settled.run.ids
     power = find_power(settled.agreement, place)

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 import numpy as np
@@ -39,6 +39,12 @@ SHARE = 0.6
 
 UNSURE = 0.85
 """Agreement of the runs below which none is believed alone, and the insides of things are looked at."""
+
+SURE = 0.95
+"""Agreement of the first runs, in plain cues alone, from which on they are believed as they are. Learned features do not
+join then: they could only take some of it away. And where the place leads and lightness changes alike all over, colours
+count less the mean of their image only if such runs come out of it: that is one more guess where classes are not plain.
+"""
 
 INSIDES_BETTER, INSIDES_ENOUGH = 1.03, 0.9
 """Clusters found in the insides of things alone are taken if they explain the insides so many times as well as clusters
@@ -131,11 +137,10 @@ def settle_runs(
         vote: Let runs vote where they agree little; without, it is told how well they agree, which takes less time.
     """
     runs = _find_first(find, learn, parts[:RUNS], seed)
-    best, agreement = _choose_typical([run.ids for run in runs], classes)
-    if agreement >= UNSURE:
-        return Settled(runs[best], agreement, is_inside=False, votes=0)
+    settled = _take_typical(runs, classes)
+    if settled.agreement >= UNSURE:
+        return settled
     insides = [part[inside[part]] for part in parts]
-    is_inside = False
     if min(len(part) for part in insides) >= _FEWEST_VECTORS * classes:
         alone = _find_all(find, insides[:RUNS], seed)
 
@@ -145,12 +150,31 @@ def settle_runs(
 
         is_better = explain(alone, insides) >= INSIDES_BETTER * explain(runs, insides)
         if is_better and explain(alone, parts) >= INSIDES_ENOUGH * explain(runs, parts):
-            runs, is_inside = alone, True
-            best, agreement = _choose_typical([run.ids for run in runs], classes)
+            runs, settled = alone, replace(_take_typical(alone, classes), is_inside=True)
     if not vote:
-        return Settled(runs[best], agreement, is_inside, votes=0)
-    runs = runs + _find_all(find, (insides if is_inside else parts)[RUNS:], seed + RUNS)
-    return Settled(_let_vote(runs, rows, evidence.shape[1], classes), agreement, is_inside, votes=len(runs))
+        return settled
+    runs = runs + _find_all(find, (insides if settled.is_inside else parts)[RUNS:], seed + RUNS)
+    return replace(settled, run=_let_vote(runs, rows, evidence.shape[1], classes), votes=len(runs))
+
+
+def settle_first(
+    find: Find, parts: Sequence[Int64[np.ndarray, " _"]], classes: int, *, seed: int, learn: Learn | None = None
+) -> Settled:
+    """The most typical of the first runs, however little they agree: no insides, no votes.
+
+    Args:
+        find: Groups a part.
+        parts: From `draw_parts`.
+        classes: How many clusters there are.
+        seed: Of the first run; the others count on from it.
+        learn: As `settle_runs` takes it.
+    """
+    return _take_typical(_find_first(find, learn, parts[:RUNS], seed), classes)
+
+
+def _take_typical(runs: Sequence[Run], classes: int) -> Settled:
+    best, agreement = _choose_typical([run.ids for run in runs], classes)
+    return Settled(runs[best], agreement, is_inside=False, votes=0)
 
 
 def _let_vote(runs: Sequence[Run], rows: Float32[np.ndarray, "n d"], plain: int, classes: int) -> Run:

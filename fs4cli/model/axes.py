@@ -7,6 +7,7 @@ Ours: every constant was chosen by measurement over eight sets of images, docs/g
 """
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -24,8 +25,14 @@ TEXTURE_SOFTENING = (1.0, 2.0)
 CONTRAST_FLOOR = 16.0
 """Variance of L that is noise: four units of L."""
 
+GRAIN_SOFTENING = 1.0
+"""How far grain is averaged, in cells, beyond what `fs4cli.model.cues` does."""
+
 TAIL_SOFTENING = 1.0
 """How far the third moment is averaged, in cells."""
+
+STEP_UNIT = 0.1
+"""Difference of colour between a cell's neighbours that halves its weight where texture is averaged: 2.5 units of L."""
 
 PATTERN_UNIT = 8.0
 """Units of L that count as one, in third moments and in lines."""
@@ -68,8 +75,11 @@ def describe_cues(cues: Float[Tensor, "b c h w"], *, is_mirrored: bool = False) 
         colour = cues[:, :3] / cues.new_tensor(LAB_UNITS).view(1, 3, 1, 1)
         variance, grain, tail, lines = cues[:, 4:9:2] ** 2, cues[:, 9:13] ** 2, cues[:, 13:14], cues[:, 14:16]
         parts = [_soften(colour, sigma) for sigma in COLOUR_SOFTENING]
-        parts += [0.5 * (_soften(variance, sigma) + CONTRAST_FLOOR).log() for sigma in TEXTURE_SOFTENING]
-        parts += [0.5 * (grain + CONTRAST_FLOOR).log(), _soften(tail, TAIL_SOFTENING) / PATTERN_UNIT]
+        weights = _weigh_insides(colour)
+        squares = [_average_insides(variance, weights, sigma) for sigma in TEXTURE_SOFTENING]
+        squares.append(_average_insides(grain, weights, GRAIN_SOFTENING))
+        parts += [0.5 * (square + CONTRAST_FLOOR).log() for square in squares]
+        parts.append(_average_insides(tail, weights, TAIL_SOFTENING) / PATTERN_UNIT)
         rows, columns = (
             (torch.arange(length, device=cues.device) + 0.5) / length / PLACE_UNIT for length in cues.shape[2:]
         )
@@ -78,6 +88,25 @@ def describe_cues(cues: Float[Tensor, "b c h w"], *, is_mirrored: bool = False) 
         light = torch.stack([one.mean((1, 2)) for one in colour])[:, :, None, None]
         everywhere = [values.expand(len(cues), -1, *cues.shape[2:]) for values in (places, light)]
         return torch.cat([*parts, lines / PATTERN_UNIT, *everywhere], 1)
+
+
+def _weigh_insides(colour: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """How far a cell is to be believed about texture: 1 where its neighbours are alike, less the more they differ.
+
+    On the border between two plain areas contrast is that between them, and says nothing of either.
+    """
+    padded = F.pad(colour, (1, 1, 1, 1), mode="replicate")
+    down = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+    right = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
+    steps = (down**2 + right**2).sum(1, keepdim=True).sqrt()
+    return STEP_UNIT / (STEP_UNIT + steps)
+
+
+def _average_insides(
+    values: Float[Tensor, "b c h w"], weights: Float[Tensor, "b 1 h w"], sigma: float
+) -> Float[Tensor, "b c h w"]:
+    """Softened as `_soften` does it, each cell with its weight beside that of its distance."""
+    return _soften(values * weights, sigma) / _soften(weights, sigma)
 
 
 def _soften(values: Float[Tensor, "b c h w"], sigma: float) -> Float[Tensor, "b c h w"]:

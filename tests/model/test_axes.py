@@ -35,11 +35,35 @@ def test_units_are_25_of_lightness_10_of_chroma_and_a_quarter_of_the_image(rando
 def test_softening_is_that_of_scipy(random, size):
     cues = draw_cues(random, size)
     axes = describe(cues)
-
     colour = gaussian_filter(cues[..., :3] / np.array([25, 10, 10]), (2, 2, 0))
-    contrast = gaussian_filter(cues[..., 4:9:2] ** 2, (2, 2, 0))
     np.testing.assert_allclose(axes[..., SOFT_COLOUR[-3:]], colour, atol=1e-5)
-    np.testing.assert_allclose(axes[..., TEXTURE[3:6]], 0.5 * np.log(contrast + 16), atol=1e-5)
+
+    cues[..., :3] = [50, 5, -5]
+    contrast = gaussian_filter(cues[..., 4:9:2] ** 2, (2, 2, 0))
+    grain = gaussian_filter(cues[..., 9:13] ** 2, (1, 1, 0))
+    tail = gaussian_filter(cues[..., 13:14], (1, 1, 0)) / 8
+    texture = np.concatenate([0.5 * np.log(contrast + 16), 0.5 * np.log(grain + 16), tail], 2)
+    np.testing.assert_allclose(describe(cues)[..., TEXTURE[3:]], texture, atol=1e-5)
+
+
+def test_a_border_of_two_plain_areas_hardly_passes_for_texture():
+    cues = np.zeros((16, 16, 16), np.float32)
+    cues[:, 8:, 0] = 50
+    cues[:, 7:9, 4:13] = 25  # what contrast and grain come to there
+    plain, border = describe(np.zeros_like(cues))[8, 8, TEXTURE], describe(cues)[8, :, TEXTURE]
+    as_texture = describe(np.concatenate([np.zeros((16, 16, 4), np.float32), cues[..., 4:]], 2))[8, :, TEXTURE]
+
+    assert (border[:-1] - plain[:-1, None]).max() < 0.6 * (as_texture[:-1] - plain[:-1, None]).max()
+
+
+def test_a_cell_is_told_of_texture_by_its_own_side_of_a_border(random):
+    cues = np.zeros((16, 16, 16), np.float32)
+    cues[:, 8:, 0], cues[:, 8:, 4:9:2] = 50, 20
+    alike = cues.copy()
+    alike[..., 0] = 0  # the same textures without a step of colour between them
+    apart, blurred = (describe(one)[8, [6, 9]][:, TEXTURE[3:6]] for one in (cues, alike))
+
+    assert (np.abs(apart[1] - apart[0]) > np.abs(blurred[1] - blurred[0])).all()
 
 
 def test_contrast_below_four_units_of_lightness_hardly_counts():
