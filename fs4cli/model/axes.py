@@ -62,12 +62,16 @@ AXES = LIGHT[-1] + 1
 """How many there are."""
 
 
-def describe_cues(cues: Float[Tensor, "b c h w"], *, is_mirrored: bool = False) -> Float[Tensor, "b a h w"]:
+def describe_cues(
+    cues: Float[Tensor, "b c h w"], *, is_mirrored: bool = False, own_side: bool = True
+) -> Float[Tensor, "b a h w"]:
     """The `AXES` of each cell, in the order of the tuples above.
 
     Args:
         cues: Of whole images, in Lab units, as `fs4cli.model.cues` lists them: `find_cues`, then `find_patterns`.
         is_mirrored: The images are left-right mirror images of what was photographed: count columns from the right.
+        own_side: Beside a border texture is that of a cell's own side, not that of the border; rules of before format
+            6 of model files are told of both.
     """
     # half precision cannot tell apart what is compared here
     with torch.autocast(cues.device.type, enabled=False):
@@ -75,9 +79,9 @@ def describe_cues(cues: Float[Tensor, "b c h w"], *, is_mirrored: bool = False) 
         colour = cues[:, :3] / cues.new_tensor(LAB_UNITS).view(1, 3, 1, 1)
         variance, grain, tail, lines = cues[:, 4:9:2] ** 2, cues[:, 9:13] ** 2, cues[:, 13:14], cues[:, 14:16]
         parts = [_soften(colour, sigma) for sigma in COLOUR_SOFTENING]
-        weights = _weigh_insides(colour)
+        weights = _weigh_insides(colour) if own_side else torch.ones_like(colour[:, :1])
         squares = [_average_insides(variance, weights, sigma) for sigma in TEXTURE_SOFTENING]
-        squares.append(_average_insides(grain, weights, GRAIN_SOFTENING))
+        squares.append(_average_insides(grain, weights, GRAIN_SOFTENING if own_side else 0.0))
         parts += [0.5 * (square + CONTRAST_FLOOR).log() for square in squares]
         parts.append(_average_insides(tail, weights, TAIL_SOFTENING) / PATTERN_UNIT)
         rows, columns = (

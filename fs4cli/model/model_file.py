@@ -20,8 +20,11 @@ from fs4cli.model.network import build_network
 from fs4cli.model.segmenter import KNOWN_CUES, Segmenter
 from fs4cli.scaling import Scaling
 
-FORMAT = 5
+FORMAT = 6
 """Grows when an older fs4 could not read the model any more."""
+
+_OWN_SIDE_FORMAT = 6
+"""From which on a model's rule is told of texture by a cell's own side of a border."""
 
 _CARD = "fs4_card"
 
@@ -80,6 +83,7 @@ def build_segmenter(card: ModelCard) -> Segmenter:
         place=card.place,
         nearest=card.nearest,
         prior_side=card.prior_side,
+        own_side=card.format >= _OWN_SIDE_FORMAT,
         pyramid=card.pyramid,
         cue_mean=[0.0] * KNOWN_CUES,
         cue_std=[1.0] * KNOWN_CUES,

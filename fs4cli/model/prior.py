@@ -25,13 +25,15 @@ class PixelPrior(nn.Module):
 
     Args:
         classes: How many.
+        own_side: How its cues tell of texture; see `fs4cli.model.axes.describe_cues`.
     """
 
     weights: Tensor
     offsets: Tensor
 
-    def __init__(self, classes: int):
+    def __init__(self, classes: int, *, own_side: bool = True):
         super().__init__()
+        self.own_side = own_side
         self.register_buffer("weights", torch.zeros(classes, AXES))
         self.register_buffer("offsets", torch.zeros(classes))
         self.register_load_state_dict_pre_hook(_widen)
@@ -45,7 +47,7 @@ class PixelPrior(nn.Module):
         """
         # half precision cannot tell the sums of thousands that the rule compares
         with torch.autocast(cues.device.type, enabled=False):
-            described = describe_cues(cues, is_mirrored=is_mirrored)
+            described = describe_cues(cues, is_mirrored=is_mirrored, own_side=self.own_side)
             # image by image, so that what else is in the batch changes no bit
             rows = [self.weights @ one.flatten(1) + self.offsets[:, None] for one in described]
             logits = torch.stack(rows).unflatten(2, cues.shape[2:])

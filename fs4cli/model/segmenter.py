@@ -57,6 +57,7 @@ class Segmenter(nn.Module):
             context or place is asked for: the baselines.
         prior_side: Short side, in pixels, at which whole images are asked what the first grouping says of them; 0 to
             leave that out.
+        own_side: Whether cues tell the prior of texture by a cell's own side of a border, as they have since format 6.
         pyramid: Cells per side of the levels that guide the pixels of whole images (`PyramidGuidance`), coarse to
             fine; none to leave that out.
         cue_mean: Of each cue over the project's pixels.
@@ -76,6 +77,7 @@ class Segmenter(nn.Module):
         place: bool = False,
         nearest: bool = False,
         prior_side: int = 0,
+        own_side: bool = True,
         pyramid: Sequence[int] = (),
         cue_mean: list[float],
         cue_std: list[float],
@@ -94,7 +96,7 @@ class Segmenter(nn.Module):
             self.fuse, self.head = nn.Sequential(), CentroidHead(channels, classes)
         self.nearest = nearest
         self.prior_side = prior_side
-        self.prior = PixelPrior(classes) if prior_side else None
+        self.prior = PixelPrior(classes, own_side=own_side) if prior_side else None
         self.guidance = PyramidGuidance(classes, pyramid) if pyramid else None
         self.register_buffer("cue_mean", torch.tensor(cue_mean).view(1, KNOWN_CUES, 1, 1))
         self.register_buffer("cue_std", torch.tensor([max(value, 1e-3) for value in cue_std]).view(1, KNOWN_CUES, 1, 1))

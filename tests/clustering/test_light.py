@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from fs4cli.clustering.light import LIGHT_ALIKE, measure_light
+from fs4cli.clustering.light import LIGHT_ALIKE, is_light_uneven, measure_light
 from fs4cli.clustering.pixels import PixelMaps, fit_pixel_clusters
 from fs4cli.model.axes import AXES, describe_cues
 
@@ -109,3 +109,14 @@ def test_clusters_without_light_are_not_looked_for_where_places_say_that_it_is_n
     clusters = fit_pixel_clusters(maps, 3, number=12, seed=0)
 
     assert not clusters.summary["relative_colour"]
+
+
+@pytest.mark.parametrize(("gains", "is_uneven"), [([1.2, 1.2, 1.2], True), ([3.0, 3.0, 1.05], False)])
+def test_clusters_stand_out_without_light_only_if_every_draw_says_so(monkeypatch, gains, is_uneven):
+    asked = iter([value for gain in gains for value in (gain, 1.0)])  # without light, then with it
+    monkeypatch.setattr("fs4cli.clustering.light.choose_grouping", lambda *_, **__: (None, {"all": next(asked)}))
+    parts = [np.arange(4)] * 5
+
+    described, axes = np.zeros((4, AXES), np.float32), tuple(range(AXES))
+
+    assert is_light_uneven(described, axes, 2, {"all": (0,)}, parts, seed=0) is is_uneven

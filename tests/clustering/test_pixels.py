@@ -121,7 +121,8 @@ def draw_misled(random):
     return maps
 
 
-def test_learned_features_that_say_something_else_are_not_believed(random):
+def test_learned_features_that_say_something_else_are_not_believed(random, monkeypatch):
+    monkeypatch.setattr("fs4cli.clustering.pixels.SURE", 1.1)  # else they are not even asked
     maps = draw_misled(random)
     clusters = fit_pixel_clusters([one for one, _ in maps], 2, number=10, seed=0)
     right = np.mean([clusters.assign(one).argmax(2) == truth for one, truth in maps])
@@ -129,6 +130,25 @@ def test_learned_features_that_say_something_else_are_not_believed(random):
     assert "learned features" not in clusters.summary["chosen"]
     assert clusters.feature_axes is None
     assert max(right, 1 - right) > 0.9
+
+
+@pytest.mark.parametrize(("noise", "is_asked"), [(2, False), (30, True)])
+def test_learned_features_are_asked_only_where_groupings_of_plain_cues_do_not_agree(
+    random, monkeypatch, noise, is_asked
+):
+    asked = []
+    monkeypatch.setattr(
+        "fs4cli.clustering.pixels.join_features", lambda grouping, *_, **__: asked.append(True) or (grouping, {})
+    )
+    maps = []
+    for _ in range(10):
+        cues = random.normal(0, noise, (16, 16, 16)).astype(np.float32)
+        cues[..., 1] += 22 * random.integers(0, 2, (16, 16))
+        maps.append(show_cues(cues, random.normal(0, 1, (16, 16, 4)).astype(np.float32)))
+    clusters = fit_pixel_clusters(maps, 2, number=10, seed=0)
+
+    assert bool(asked) is is_asked
+    assert (clusters.summary["agreement"] < 0.95) is is_asked
 
 
 def draw_lines(random, *, bright: bool):

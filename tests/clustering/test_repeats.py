@@ -5,7 +5,7 @@ import pytest
 
 from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.mixture import make_mixture
-from fs4cli.clustering.repeats import RUNS, VOTERS, Run, draw_parts, settle_runs
+from fs4cli.clustering.repeats import RUNS, VOTERS, Run, draw_parts, settle_first, settle_runs
 
 
 def show_two_heaps(random):
@@ -93,6 +93,16 @@ def test_without_a_vote_five_runs_say_how_well_they_agree(random):
     settled = settle([odd, odd, odd, truth, truth], rows, vote=False)
 
     assert settled.votes == 0
+    assert settled.agreement == pytest.approx(0.5, abs=0.03)
+
+
+def test_the_first_runs_are_settled_alone_however_little_they_agree(random):
+    rows, truth = show_two_heaps(random)
+    odd = random.permutation(truth)
+    settled = settle_first(find_as([odd, odd, odd, truth, truth], rows), [np.arange(200)] * VOTERS, 2, seed=0)
+
+    assert same_division(settled.run.ids, odd)
+    assert (settled.votes, settled.is_inside) == (0, False)
     assert settled.agreement == pytest.approx(0.5, abs=0.03)
 
 

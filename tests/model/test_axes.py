@@ -56,6 +56,15 @@ def test_a_border_of_two_plain_areas_hardly_passes_for_texture():
     assert (border[:-1] - plain[:-1, None]).max() < 0.6 * (as_texture[:-1] - plain[:-1, None]).max()
 
 
+def test_rules_of_before_are_told_of_borders_as_they_were(random):
+    cues = draw_cues(random, (12, 16))
+    contrast = gaussian_filter(cues[..., 4:9:2] ** 2, (2, 2, 0))
+    texture = describe(cues, own_side=False)[..., TEXTURE]
+
+    np.testing.assert_allclose(texture[..., 3:6], 0.5 * np.log(contrast + 16), atol=1e-5)
+    np.testing.assert_allclose(texture[..., 6:10], 0.5 * np.log(cues[..., 9:13] ** 2 + 16), atol=1e-5)
+
+
 def test_a_cell_is_told_of_texture_by_its_own_side_of_a_border(random):
     cues = np.zeros((16, 16, 16), np.float32)
     cues[:, 8:, 0], cues[:, 8:, 4:9:2] = 50, 20

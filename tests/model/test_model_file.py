@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +98,15 @@ def _with_card(path: Path, **changes) -> Path:
     text = json.dumps({**asdict(CARD), **changes})
     save_file(load_file(path), path, metadata={"fs4_card": text})
     return path
+
+
+@pytest.mark.parametrize(("written", "own_side"), [(5, False), (6, True)])
+def test_a_rule_of_before_format_6_is_told_of_texture_on_both_sides_of_a_border_as_it_was(tmp_path, written, own_side):
+    card = replace(CARD, prior_side=64, format=written)
+    save_model(tmp_path / "model.safetensors", build_segmenter(card), card)
+    loaded, _ = load_model(tmp_path / "model.safetensors", CPU)
+
+    assert loaded.prior is not None and loaded.prior.own_side is own_side
 
 
 def test_a_model_of_a_newer_fs4_is_refused_as_such(saved):
