@@ -1,9 +1,10 @@
 """Which grouping of pixels to believe: each candidate knows a part of the evidence, and all of it is the judge.
 
-In: vectors of all the evidence. Out: one grouping, and what each candidate was worth. A grouping from little evidence
-is believed before one from much: where colour alone explains what colour, texture and place together explain, as in a
-sky, texture would only blur it; where it does not, as in grey tissue, colour is not chosen. Learned features may then
-join, but never judge: only if the groups they help to make explain the plain evidence better than it explained itself.
+In: vectors of all the evidence. Out: groupings, what each is worth, and which one to believe. A grouping from little
+evidence is believed before one from much: where colour alone explains what colour, texture and place together explain,
+as in a sky, texture would only blur it; where it does not, as in grey tissue, colour is not chosen. Learned features
+may then join, but never judge: only if the groups they help to make explain the plain evidence better than it
+explained itself.
 
 Ours: docs/grouping-measured.md says how the rule was found and how it did on images that it was not found on.
 """
@@ -53,15 +54,15 @@ class Grouping:
         return self.mixture.logits(vectors[:, self.axes])
 
 
-def choose_grouping(
+def list_groupings(
     vectors: Float32[np.ndarray, "n d"],
     clusters: int,
     evidence: Mapping[str, tuple[int, ...]],
     *,
     seed: int,
     spread: bool = True,
-) -> tuple[Grouping, dict[str, float]]:
-    """The first grouping, in the order of the evidence, that explains nearly as much as the best.
+) -> tuple[list[Grouping], dict[str, float]]:
+    """A grouping from each kind of evidence, and what each of them explains.
 
     Args:
         vectors: All the evidence, finite.
@@ -73,7 +74,7 @@ def choose_grouping(
             small groups that lie apart.
 
     Returns:
-        The grouping, and by name the gain of each candidate, in nats per vector.
+        The groupings, in the order of the evidence, and by name the gain of each, in nats per vector.
 
     Raises:
         ValueError: There are fewer vectors than clusters.
@@ -87,9 +88,20 @@ def choose_grouping(
         plain = make_round_mixture(part, min(found, key=lambda one: one.objective).centroids)
         candidates.append(Grouping(name + _PLAIN, axes, plain, is_plain=True))
     candidates += [_group(vectors, clusters, name, axes, seed) for name, axes in evidence.items()]
-    gains = {one.name: measure_gain(vectors, one.logits(vectors).argmax(1), clusters) for one in candidates}
-    bar = min(ENOUGH * max(gains.values()), max(gains.values()))
-    return next(one for one in candidates if gains[one.name] >= bar), gains
+    return candidates, {one.name: measure_gain(vectors, one.logits(vectors).argmax(1), clusters) for one in candidates}
+
+
+def choose_name(gains: Sequence[Mapping[str, float]]) -> str:
+    """The first kind of evidence, in its order, that explains nearly as much as the best, over all draws together.
+
+    Of one draw it often is chance which kind comes to `ENOUGH` of the best and which just does not.
+
+    Args:
+        gains: For each draw of the images, what `list_groupings` says; at least one, all of the same names.
+    """
+    sums = {name: sum(one[name] for one in gains) for name in gains[0]}
+    best = max(sums.values())
+    return next(name for name, total in sums.items() if total >= min(ENOUGH * best, best))
 
 
 def join_features(

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from fs4cli.clustering.grouping import LEAST_GAIN, choose_grouping
+from fs4cli.clustering.grouping import LEAST_GAIN, list_groupings
 from fs4cli.clustering.mixture import NOISE
 from fs4cli.model.axes import LIGHT, SOFT_COLOUR
 
@@ -99,7 +99,7 @@ def is_light_uneven(
 
     def explain(part: Int64[np.ndarray, " _"], run: int, *, is_relative: bool) -> float:
         rows = take_axes(described[part], axes, is_relative=is_relative)[:, known]
-        return choose_grouping(np.ascontiguousarray(rows), classes, whole, seed=seed + run)[1][name]
+        return list_groupings(np.ascontiguousarray(rows), classes, whole, seed=seed + run)[1][name]
 
     return all(
         explain(part, run, is_relative=True) > LIGHT_BETTER * max(explain(part, run, is_relative=False), LEAST_GAIN)

@@ -7,9 +7,9 @@ Ours: what is clustered and how, docs/grouping.md. The clusters are found in fix
 from a few hundred images join only where the cues bear them out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
 
 import numpy as np
 import torch
@@ -27,10 +27,11 @@ from fs4cli.clustering.evidence import (
     list_evidence,
     measure_place,
 )
-from fs4cli.clustering.grouping import Grouping, choose_grouping, guess_far_apart, join_features, learn_from
+from fs4cli.clustering.finder import FEATURE_COUNTS, Finder, PlainGroupings
+from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.light import LIGHT_ALIKE, is_light_uneven, measure_light, take_axes
 from fs4cli.clustering.mixture import NOISE
-from fs4cli.clustering.repeats import SHARE, SURE, Run, Settled, draw_parts, settle_first, settle_runs
+from fs4cli.clustering.repeats import SHARE, SURE, Settled, draw_parts, settle_first, settle_runs
 from fs4cli.clustering.rule import LinearRule, find_power, find_rule
 from fs4cli.model.guidance import PyramidGuidance
 
@@ -42,9 +43,6 @@ _EACH, _FEWEST_EACH = 200, 20
 
 _PRODUCT = 3_000_000
 """Of clusters and pixels, from which on there are fewer pixels for each: 24 MB an array."""
-
-FEATURE_COUNTS = (3, 4)
-"""How many axes of the learned features may join: fewer say too little, more drown the cues."""
 
 FEATURE_UNIT = 0.5
 """Standard deviation, on the first axis of the features, that counts as one."""
@@ -128,48 +126,6 @@ class PixelClusters:
         return np.concatenate([vectors, features], axis=1)
 
 
-@dataclass(frozen=True)
-class _Finder:
-    """Finds clusters in some of the sampled pixels; `fs4cli.clustering.repeats` says in which.
-
-    Args:
-        sample: All the plain evidence of the pixels.
-        rows: The same, and after it the axes of learned features, if there are any.
-        classes: How many clusters.
-        evidence: What they may be made from, from `list_evidence`.
-        spread: Start plain k-means from vectors that lie far apart, too.
-    """
-
-    sample: Float32[np.ndarray, "n d"]
-    rows: Float32[np.ndarray, "n e"]
-    classes: int
-    evidence: Mapping[str, tuple[int, ...]]
-    spread: bool
-
-    def find(self, part: Int64[np.ndarray, " _"], seed: int, reach: bool) -> Run:
-        """Clusters in those rows, with `reach` from starts that lie far apart, too."""
-        plain, learned = self.sample[part], self.rows[part][:, self.sample.shape[1] :]
-        grouping, gains = choose_grouping(plain, self.classes, self.evidence, seed=seed, spread=self.spread)
-        if learned.shape[1]:
-            options: dict[str, Any] = {"counts": FEATURE_COUNTS, "seed": seed}
-            grouping, more = join_features(grouping, plain, learned, self.classes, **options)
-            gains |= more
-        run = Run(grouping, gains, grouping.logits(self.rows).argmax(1))
-        if not reach:
-            return run
-        return self._try(run, part, guess_far_apart(grouping, self.rows[part], self.classes, seed=seed))
-
-    def learn(self, run: Run, part: Int64[np.ndarray, " _"], others: Sequence[Run]) -> Run:
-        """What the run comes to, once it has seen what others found."""
-        return self._try(run, part, [other.ids[part] for other in others])
-
-    def _try(self, run: Run, part: Int64[np.ndarray, " _"], guesses: Sequence[Int64[np.ndarray, " _"]]) -> Run:
-        grouping, gain = learn_from(run.grouping, self.rows[part], guesses, self.classes, judge=self.sample[part])
-        if grouping is run.grouping:
-            return run
-        return Run(grouping, run.gains | {grouping.name: gain}, grouping.logits(self.rows).argmax(1))
-
-
 def fit_pixel_clusters(
     images: Iterable[PixelMaps], classes: int, *, number: int, seed: int, vote: bool = True, thorough: bool = True
 ) -> PixelClusters:
@@ -200,26 +156,26 @@ def fit_pixel_clusters(
     learned = features[:, :0] if feature_axes is None else feature_axes.project(features)
     inside = np.concatenate([find_insides(one).ravel()[ids] for one, ids in zip(whole, chosen, strict=True)])
 
-    def settle(*, is_relative: bool, is_first: bool) -> tuple[Float32[np.ndarray, "n d"], Settled]:
-        sample = take_axes(described, axes, is_relative=is_relative)
-        rows = sample if is_first else np.concatenate([sample, learned], axis=1)
-        finder = _Finder(sample, rows, classes, evidence, thorough)
-        learn = finder.learn if thorough else None
-        if is_first:
-            return sample, settle_first(finder.find, parts, classes, seed=seed, learn=learn)
-        options: dict[str, Any] = {"seed": seed, "vote": vote, "learn": learn}
-        return sample, settle_runs(finder.find, rows, sample, parts, inside, classes, **options)
+    @cache
+    def know(is_relative: bool) -> PlainGroupings:
+        return PlainGroupings(take_axes(described, axes, is_relative=is_relative), classes, evidence, thorough)
+
+    def settle_plain(is_relative: bool) -> Settled:
+        plain = know(is_relative)
+        return settle_first(Finder(plain, plain.sample), parts, classes, seed=seed, thorough=thorough)
 
     leads, is_alike = place > PLACE_LEADS, light > LIGHT_ALIKE
-    found = settle(is_relative=True, is_first=True) if leads and is_alike else None
-    is_relative = found is not None and found[1].agreement >= SURE
+    settled = settle_plain(is_relative=True) if leads and is_alike else None
+    is_relative = settled is not None and settled.agreement >= SURE
     if not is_relative:
         may_differ = is_alike or not leads
         is_relative = may_differ and is_light_uneven(described, axes, classes, evidence, parts, seed=seed)
-        found = settle(is_relative=is_relative, is_first=True) if learned.shape[1] else None
-    if found is None or found[1].agreement < SURE:
-        found = settle(is_relative=is_relative, is_first=False)
-    sample, settled = found
+        settled = settle_plain(is_relative) if learned.shape[1] else None
+    sample = know(is_relative).sample
+    if settled is None or settled.agreement < SURE:
+        rows = np.concatenate([sample, learned], axis=1)
+        finder, options = Finder(know(is_relative), rows), {"vote": vote, "thorough": thorough}
+        settled = settle_runs(finder, rows, sample, parts, inside, classes, seed=seed, **options)
     grouping, ids = settled.run.grouping, settled.run.ids
     power = find_power(settled.agreement, place)
     return PixelClusters(

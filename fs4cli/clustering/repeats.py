@@ -10,11 +10,12 @@ Ours: docs/grouping.md.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import repeat
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -23,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from fs4cli.clustering.agreement import adjusted_rand
 from fs4cli.clustering.consensus import count_votes
 from fs4cli.clustering.evidence import FEWEST_IMAGES
-from fs4cli.clustering.grouping import Grouping
+from fs4cli.clustering.grouping import Grouping, choose_name
 from fs4cli.clustering.kmeans import keep_to_one_core
 from fs4cli.clustering.mixture import make_soft_mixture, measure_gain
 from fs4cli.machine import usable_cores
@@ -68,11 +69,21 @@ class Run:
     ids: Int64[np.ndarray, " n"]
 
 
-Find = Callable[[Int64[np.ndarray, " _"], int, bool], Run]
-"""How to group some of the rows, with a seed; and whether to try starts that lie far apart, too."""
+@runtime_checkable
+class FindsClusters(Protocol):
+    """How to group some of the rows."""
 
-Learn = Callable[[Run, Int64[np.ndarray, " _"], Sequence[Run]], Run]
-"""What a run comes to on its rows once it has seen what others found."""
+    def weigh(self, part: Int64[np.ndarray, " _"], seed: int, /) -> Mapping[str, float]:
+        """By name, what each kind of plain evidence explains of those rows."""
+        ...
+
+    def find(self, part: Int64[np.ndarray, " _"], seed: int, name: str | None, reach: bool, /) -> Run:
+        """A run on those rows, in the evidence of that name or of its own choice; to reach is to try far starts."""
+        ...
+
+    def learn(self, run: Run, part: Int64[np.ndarray, " _"], others: Sequence[Run], /) -> Run:
+        """What a run comes to on its rows once it has seen what others found."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,7 @@ def draw_parts(pixels: Sequence[int], seed: int) -> list[Int64[np.ndarray, " _"]
 
 
 def settle_runs(
-    find: Find,
+    finder: FindsClusters,
     rows: Float32[np.ndarray, "n d"],
     evidence: Float32[np.ndarray, "n e"],
     parts: Sequence[Int64[np.ndarray, " _"]],
@@ -117,31 +128,31 @@ def settle_runs(
     classes: int,
     *,
     seed: int,
-    learn: Learn | None = None,
     vote: bool = True,
+    thorough: bool = True,
 ) -> Settled:
     """Group some of the parts, everywhere and perhaps inside things alone; take the most typical run, or let all vote.
 
     Args:
-        find: Groups a part.
+        finder: Groups a part.
         rows: All that a grouping may know.
         evidence: That judges whether insides alone are better.
         parts: From `draw_parts`.
         inside: Which rows lie inside things, from `fs4cli.clustering.evidence.find_insides`.
         classes: How many clusters there are.
         seed: Of the first run; the others count on from it.
-        learn: Lets each of the first runs see what those beside it found; without, none does, nor tries starts that
-            lie far apart. Runs that are made because the first ones agree little stand alone in either case: a vote
-            lives on their differences.
         vote: Let runs vote where they agree little; without, it is told how well they agree, which takes less time.
+        thorough: Choose one kind of evidence for all of the first runs by all of them together, and let each try starts
+            that lie far apart and see what those beside it found. Runs that are made because the first ones agree
+            little stand alone in either case: a vote lives on their differences.
     """
-    runs = _find_first(find, learn, parts[:RUNS], seed)
+    runs = _find_first(finder, parts[:RUNS], seed, thorough)
     settled = _take_typical(runs, classes)
     if settled.agreement >= UNSURE:
         return settled
     insides = [part[inside[part]] for part in parts]
     if min(len(part) for part in insides) >= _FEWEST_VECTORS * classes:
-        alone = _find_all(find, insides[:RUNS], seed)
+        alone = _find_all(finder, insides[:RUNS], seed)
 
         def explain(runs: Sequence[Run], where: Sequence[Int64[np.ndarray, " _"]]) -> float:
             pairs = zip(runs, where[:RUNS], strict=True)
@@ -152,23 +163,23 @@ def settle_runs(
             runs, settled = alone, replace(_take_typical(alone, classes), is_inside=True)
     if not vote:
         return settled
-    runs = runs + _find_all(find, (insides if settled.is_inside else parts)[RUNS:], seed + RUNS)
+    runs = runs + _find_all(finder, (insides if settled.is_inside else parts)[RUNS:], seed + RUNS)
     return replace(settled, run=_let_vote(runs, rows, evidence.shape[1], classes), votes=len(runs))
 
 
 def settle_first(
-    find: Find, parts: Sequence[Int64[np.ndarray, " _"]], classes: int, *, seed: int, learn: Learn | None = None
+    finder: FindsClusters, parts: Sequence[Int64[np.ndarray, " _"]], classes: int, *, seed: int, thorough: bool = True
 ) -> Settled:
     """The most typical of the first runs, however little they agree: no insides, no votes.
 
     Args:
-        find: Groups a part.
+        finder: Groups a part.
         parts: From `draw_parts`.
         classes: How many clusters there are.
         seed: Of the first run; the others count on from it.
-        learn: As `settle_runs` takes it.
+        thorough: As `settle_runs` takes it.
     """
-    return _take_typical(_find_first(find, learn, parts[:RUNS], seed), classes)
+    return _take_typical(_find_first(finder, parts[:RUNS], seed, thorough), classes)
 
 
 def _take_typical(runs: Sequence[Run], classes: int) -> Settled:
@@ -205,19 +216,24 @@ def _name_voters(names: Sequence[str]) -> str:
     return ", ".join(words)
 
 
-def _find_first(find: Find, learn: Learn | None, parts: Sequence[Int64[np.ndarray, " _"]], seed: int) -> list[Run]:
-    """A run of each part that learns from the others, if that is asked for."""
-    runs = _find_all(find, parts, seed, reach=learn is not None)
-    if learn is None:
-        return runs
+def _find_first(
+    finder: FindsClusters, parts: Sequence[Int64[np.ndarray, " _"]], seed: int, thorough: bool
+) -> list[Run]:
+    """A run of each part; if thorough, in one kind of evidence, from far starts too, and learning from each other."""
+    if not thorough:
+        return _find_all(finder, parts, seed)
     with _work_side_by_side(parts) as pool:
-        return list(pool.map(learn, runs, parts, [[one for one in runs if one is not run] for run in runs]))
+        seeds = range(seed, seed + len(parts))
+        name = choose_name(list(pool.map(finder.weigh, parts, seeds)))
+        runs = list(pool.map(finder.find, parts, seeds, repeat(name), repeat(True)))
+        return list(pool.map(finder.learn, runs, parts, [[one for one in runs if one is not run] for run in runs]))
 
 
-def _find_all(find: Find, parts: Sequence[Int64[np.ndarray, " _"]], seed: int, *, reach: bool = False) -> list[Run]:
-    """A run of each part."""
+def _find_all(finder: FindsClusters, parts: Sequence[Int64[np.ndarray, " _"]], seed: int) -> list[Run]:
+    """A run of each part that stands alone."""
     with _work_side_by_side(parts) as pool:
-        return list(pool.map(find, parts, range(seed, seed + len(parts)), repeat(reach)))
+        seeds = range(seed, seed + len(parts))
+        return list(pool.map(finder.find, parts, seeds, repeat(None), repeat(False)))
 
 
 @contextmanager

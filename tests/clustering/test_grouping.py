@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from fs4cli.clustering.grouping import Grouping, choose_grouping, guess_far_apart, join_features, learn_from
+from fs4cli.clustering.grouping import (
+    Grouping,
+    choose_name,
+    guess_far_apart,
+    join_features,
+    learn_from,
+    list_groupings,
+)
 from fs4cli.clustering.mixture import make_mixture, measure_gain
 
 EVIDENCE = {"first": (0, 1, 2), "second": (3, 4, 5), "all": (0, 1, 2, 3, 4, 5)}
@@ -14,6 +21,12 @@ def draw_vectors(random, apart_first, apart_second):
     vectors[:, :3] += truth[:, None] * apart_first
     vectors[:, 3:] += truth[:, None] * apart_second
     return vectors.astype(np.float32), truth
+
+
+def choose_grouping(vectors, clusters, evidence, *, seed):
+    """The one to believe by these vectors alone, and what each explains."""
+    groupings, gains = list_groupings(vectors, clusters, evidence, seed=seed)
+    return next(one for one in groupings if one.name == choose_name([gains])), gains
 
 
 def errors(grouping, vectors, truth):
@@ -50,6 +63,25 @@ def test_vectors_without_any_structure_still_get_a_grouping(random):
     grouping, _ = choose_grouping(np.ones((50, 6), np.float32), 3, EVIDENCE, seed=0)
 
     assert grouping.logits(np.ones((50, 6), np.float32)).shape == (50, 3)
+
+
+@pytest.mark.parametrize(
+    ("draws", "chosen"),
+    [
+        ([(0.98, 1.0)], "colour"),
+        ([(0.96, 1.0)], "texture"),
+        # nearly as much in most draws, but not in all of them together: 4.8 of 5
+        ([(0.98, 1.0)] * 3 + [(0.93, 1.0)] * 2, "texture"),
+        # not quite as much in most, but together: 4.86 of 5
+        ([(0.96, 1.0)] * 3 + [(0.99, 1.0)] * 2, "colour"),
+        # one draw that explains much weighs more: 5.9 of 6
+        ([(4.9, 5.0), (1.0, 1.0)], "colour"),
+        # where nothing explains anything the best is enough
+        ([(-0.2, -0.1)], "texture"),
+    ],
+)
+def test_evidence_is_chosen_by_what_it_explains_of_all_draws_together(draws, chosen):
+    assert choose_name([{"colour": colour, "texture": texture} for colour, texture in draws]) == chosen
 
 
 def test_learned_features_join_where_the_evidence_bears_them_out(random):

@@ -114,7 +114,7 @@ def test_clusters_without_light_are_not_looked_for_where_places_say_that_it_is_n
 @pytest.mark.parametrize(("gains", "is_uneven"), [([1.2, 1.2, 1.2], True), ([3.0, 3.0, 1.05], False)])
 def test_clusters_stand_out_without_light_only_if_every_draw_says_so(monkeypatch, gains, is_uneven):
     asked = iter([value for gain in gains for value in (gain, 1.0)])  # without light, then with it
-    monkeypatch.setattr("fs4cli.clustering.light.choose_grouping", lambda *_, **__: (None, {"all": next(asked)}))
+    monkeypatch.setattr("fs4cli.clustering.light.list_groupings", lambda *_, **__: (None, {"all": next(asked)}))
     parts = [np.arange(4)] * 5
 
     described, axes = np.zeros((4, AXES), np.float32), tuple(range(AXES))

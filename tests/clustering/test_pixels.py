@@ -138,7 +138,7 @@ def test_learned_features_are_asked_only_where_groupings_of_plain_cues_do_not_ag
 ):
     asked = []
     monkeypatch.setattr(
-        "fs4cli.clustering.pixels.join_features", lambda grouping, *_, **__: asked.append(True) or (grouping, {})
+        "fs4cli.clustering.finder.join_features", lambda grouping, *_, **__: asked.append(True) or (grouping, {})
     )
     maps = []
     for _ in range(10):

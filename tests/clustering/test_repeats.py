@@ -14,15 +14,24 @@ def show_two_heaps(random):
     return (random.normal(0, 1, (200, 2)) + 10 * truth[:, None]).astype(np.float32), truth
 
 
-def find_as(divisions, rows, names=None):
-    """A finder that divides all rows as the next of the divisions says, by cues of the next of the names."""
-    left = iter(zip(names or repeat("all"), divisions, strict=False))
+class FakeFinder:
+    """Divides all rows as the next of the divisions says, by cues of the next of the names; learns nothing."""
 
-    def find(part, seed, reach):
-        name, ids = next(left)
-        return Run(Grouping(name, (0, 1), make_mixture(rows, ids, 2)), {}, ids)
+    def __init__(self, divisions, rows, names=None):
+        self.left = iter(zip(names or repeat("all"), divisions, strict=False))
+        self.vectors = rows
+        self.asked = []
 
-    return find
+    def weigh(self, part, seed):
+        return {"all": 1.0}
+
+    def find(self, part, seed, name, reach):
+        own, ids = next(self.left)
+        self.asked.append((seed, name, reach))
+        return Run(Grouping(own, (0, 1), make_mixture(self.vectors, ids, 2)), {}, ids)
+
+    def learn(self, run, part, others):
+        return run
 
 
 def test_each_run_sees_three_of_five_images_whole():
@@ -35,9 +44,9 @@ def same_division(found, expected):
 
 
 def settle(divisions, rows, **options):
-    find = find_as(divisions, rows, options.pop("names", None))
+    finder = FakeFinder(divisions, rows, options.pop("names", None))
     inside = options.pop("inside", np.zeros(len(rows), bool))
-    return settle_runs(find, rows, rows, [np.arange(len(rows))] * VOTERS, inside, 2, seed=0, **options)
+    return settle_runs(finder, rows, rows, [np.arange(len(rows))] * VOTERS, inside, 2, seed=0, **options)
 
 
 def test_runs_that_agree_do_not_vote(random):
@@ -79,9 +88,9 @@ def test_clusters_voted_for_know_all_learned_features_but_no_plain_cue_that_no_v
     wider = np.concatenate([rows, random.normal(0, 1, (200, 1)).astype(np.float32)], axis=1)
     odd = random.permutation(truth)
     # every run is of the first two axes; the third is a learned feature, or a plain cue
-    find = find_as([odd, odd, odd, truth, truth] + [truth] * 5, rows)
+    finder = FakeFinder([odd, odd, odd, truth, truth] + [truth] * 5, rows)
     parts, inside = [np.arange(200)] * VOTERS, np.zeros(200, bool)
-    settled = settle_runs(find, wider, wider[:, :plain], parts, inside, 2, seed=0)
+    settled = settle_runs(finder, wider, wider[:, :plain], parts, inside, 2, seed=0)
 
     assert settled.votes == VOTERS
     assert settled.run.grouping.axes == known
@@ -99,7 +108,7 @@ def test_without_a_vote_five_runs_say_how_well_they_agree(random):
 def test_the_first_runs_are_settled_alone_however_little_they_agree(random):
     rows, truth = show_two_heaps(random)
     odd = random.permutation(truth)
-    settled = settle_first(find_as([odd, odd, odd, truth, truth], rows), [np.arange(200)] * VOTERS, 2, seed=0)
+    settled = settle_first(FakeFinder([odd, odd, odd, truth, truth], rows), [np.arange(200)] * VOTERS, 2, seed=0)
 
     assert same_division(settled.run.ids, odd)
     assert (settled.votes, settled.is_inside) == (0, False)
@@ -121,37 +130,55 @@ def test_runs_see_what_those_beside_them_found_before_they_are_compared(random):
     rows, truth = show_two_heaps(random)
     odd, seen = random.permutation(truth), []
 
-    def learn(run, part, others):
-        seen.append((run.ids.tolist(), sorted(one.ids.tolist() for one in others)))
-        return Run(run.grouping, run.gains, others[0].ids if (run.ids == odd).all() else run.ids)
+    class Learning(FakeFinder):
+        def learn(self, run, part, others):
+            seen.append((run.ids.tolist(), sorted(one.ids.tolist() for one in others)))
+            return Run(run.grouping, run.gains, others[0].ids if (run.ids == odd).all() else run.ids)
 
-    settled = settle([truth, odd, truth, truth, truth], rows, learn=learn)
+    finder = Learning([truth, odd, truth, truth, truth], rows)
+    settled = settle_first(finder, [np.arange(200)] * VOTERS, 2, seed=0)
 
     assert settled.agreement == pytest.approx(1)
-    assert settled.votes == 0
     assert len(seen) == RUNS
     for own, others in seen:
         # the four beside it, and not itself
         assert sorted([*others, own]) == sorted([truth.tolist()] * 4 + [odd.tolist()])
 
 
+class Weighing(FakeFinder):
+    """What colour explains of each draw, and what texture does."""
+
+    def __init__(self, divisions, rows, gains):
+        super().__init__(divisions, rows)
+        self.gains = gains
+
+    def weigh(self, part, seed):
+        return dict(zip(("colour", "texture"), self.gains[seed % RUNS], strict=True))
+
+
+def test_the_first_runs_believe_one_kind_of_evidence_that_all_of_them_together_choose(random):
+    rows, truth = show_two_heaps(random)
+    # colour is enough by three draws of five, but not by their sum: 4.8 of 5
+    finder = Weighing([truth] * RUNS, rows, [(0.98, 1), (0.98, 1), (0.98, 1), (0.93, 1), (0.93, 1)])
+    settle_first(finder, [np.arange(200)] * VOTERS, 2, seed=0)
+
+    assert sorted(finder.asked) == [(run, "texture", True) for run in range(RUNS)]
+
+
 def test_runs_made_because_the_first_ones_agree_little_stand_alone(random):
     rows, truth = show_two_heaps(random)
-    divisions = [random.permutation(truth) for _ in range(VOTERS)]
-    asked, learned, left = [], [], iter(divisions)
-
-    def find(part, seed, reach):
-        ids = next(left)
-        asked.append((seed, reach))
-        return Run(Grouping("all", (0, 1), make_mixture(rows, ids, 2)), {}, ids)
-
-    def learn(run, part, others):
-        learned.append(run)
-        return run
-
+    finder = FakeFinder([random.permutation(truth) for _ in range(VOTERS)], rows)
     parts, inside = [np.arange(200)] * VOTERS, np.zeros(200, bool)
-    settled = settle_runs(find, rows, rows, parts, inside, 2, seed=3, learn=learn)
+    settled = settle_runs(finder, rows, rows, parts, inside, 2, seed=3)
 
     assert settled.votes == VOTERS
-    assert sorted(asked) == [(3 + run, run < RUNS) for run in range(VOTERS)]
-    assert len(learned) == RUNS
+    first, others = [(3 + run, "all", True) for run in range(RUNS)], [(8 + run, None, False) for run in range(RUNS)]
+    assert sorted(finder.asked, key=lambda asked: asked[0]) == first + others
+
+
+def test_runs_that_are_not_to_be_thorough_each_choose_alone(random):
+    rows, truth = show_two_heaps(random)
+    finder = Weighing([truth] * RUNS, rows, [(1, 1)] * RUNS)
+    settle_first(finder, [np.arange(200)] * VOTERS, 2, seed=0, thorough=False)
+
+    assert sorted(finder.asked) == [(run, None, False) for run in range(RUNS)]
