@@ -43,7 +43,7 @@ class PlainGroupings:
     spread: bool
     _made: dict[tuple[int, bytes], tuple[list[Grouping], dict[str, float]]] = field(default_factory=dict, repr=False)
 
-    def list(self, part: Int64[np.ndarray, " _"], seed: int) -> tuple[list[Grouping], dict[str, float]]:
+    def group(self, part: Int64[np.ndarray, " _"], seed: int) -> tuple[list[Grouping], dict[str, float]]:
         """One from each kind of evidence, and what each explains, in nats a pixel.
 
         Args:
@@ -72,7 +72,7 @@ class Finder:
 
     def weigh(self, part: Int64[np.ndarray, " _"], seed: int) -> dict[str, float]:
         """By name, what each kind of plain evidence explains of those rows, in nats a pixel."""
-        return self.plain.list(part, seed)[1]
+        return self.plain.group(part, seed)[1]
 
     def find(self, part: Int64[np.ndarray, " _"], seed: int, name: str | None, reach: bool) -> Run:
         """Clusters in those rows.
@@ -83,7 +83,7 @@ class Finder:
             name: The kind of plain evidence to believe; None to choose it by these rows alone.
             reach: Try starts that lie far apart, too.
         """
-        groupings, gains = self.plain.list(part, seed)
+        groupings, gains = self.plain.group(part, seed)
         chosen = name or choose_name([gains])
         grouping = next(one for one in groupings if one.name == chosen)
         sample = self.plain.sample[part]
