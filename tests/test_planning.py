@@ -328,7 +328,23 @@ def test_where_assigning_anew_takes_long_training_has_less_or_a_warning_says_so(
 
     assert whole(planned.settings.train.steps) == pytest.approx(steps, abs=30)
     assert len(warned) == warnings
-    assert all("9 min are gone, training takes 5 more, and assigning all images anew 15" in line for line in warned)
+    said = "9 min are gone, training takes 5 min more, and assigning all images anew 15 min"
+    assert all(said in line for line in warned)
+
+
+def test_a_short_budget_that_will_not_be_held_is_told_in_seconds(project):
+    _finish_after(project, "pretrain", 60)
+    _finish_after(project, "cluster", 40)
+    warned: list[str] = []
+    opened, cost = (
+        _open(project, "train", budget="100s"),
+        {"seconds_per_step": lambda: 0.5, "seconds_after": lambda: 10.0},
+    )
+    plan_budget(project, opened, budget="100s", **cost, warn=warned.append)
+
+    # three tenths of the budget are for training, however late it is
+    [said] = warned
+    assert "100 s are gone, training takes 30 s more, and assigning all images anew 10 s" in said
 
 
 def test_counting_the_classes_is_part_of_the_budget(project, monkeypatch):

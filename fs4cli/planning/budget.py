@@ -63,8 +63,8 @@ def plan_budget(
         spent = _find_spent(project, opened)
         if after > ASSIGN_SHARE * total and spent + seconds + after > 1.1 * total:
             warn(
-                f"the budget of {budget} does not do: {spent / 60:.0f} min are gone, training takes"
-                f" {seconds / 60:.0f} more, and assigning all images anew {after / 60:.0f}"
+                f"the budget of {budget} will not be held: {_tell(spent)} are gone, training takes {_tell(seconds)}"
+                f" more, and assigning all images anew {_tell(after)}"
             )
         reason = f"{seconds:.0f} s of the budget of {budget} at {cost:.3f} s a step, measured"
         planned = Planned(max(20, int(seconds / cost)), reason)
@@ -81,6 +81,10 @@ def _find_seconds(project: Project, opened: OpenedStage, budget: float, after: f
         return budget * (UPDATES_SHARE if is_last_to_learn else PRETRAIN_SHARE)
     left = budget * UPDATES_SHARE - _find_spent(project, opened) - max(0.0, after - budget * ASSIGN_SHARE)
     return max(budget * LEAST_TRAIN_SHARE, left)
+
+
+def _tell(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _find_spent(project: Project, opened: OpenedStage) -> float:
