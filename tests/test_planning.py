@@ -1,6 +1,7 @@
 """How stages open and close: done, resumed, stale; values given once; the budget."""
 
 import json
+import re
 import shutil
 import time
 from dataclasses import replace
@@ -344,7 +345,9 @@ def test_a_short_budget_that_will_not_be_held_is_told_in_seconds(project):
 
     # three tenths of the budget are for training, however late it is
     [said] = warned
-    assert "100 s are gone, training takes 30 s more, and assigning all images anew 10 s" in said
+    # by the clock: a busy machine adds some
+    told = re.search(r"(\d+) s are gone, training takes 30 s more, and assigning all images anew 10 s", said)
+    assert told is not None and 100 <= int(told[1]) < 119
 
 
 def test_counting_the_classes_is_part_of_the_budget(project, monkeypatch):
