@@ -337,11 +337,14 @@ def test_a_short_budget_that_will_not_be_held_is_told_in_seconds(project):
     _finish_after(project, "pretrain", 60)
     _finish_after(project, "cluster", 40)
     warned: list[str] = []
-    opened, cost = (
+    plan_budget(
+        project,
         _open(project, "train", budget="100s"),
-        {"seconds_per_step": lambda: 0.5, "seconds_after": lambda: 10.0},
+        budget="100s",
+        seconds_per_step=lambda: 0.5,
+        seconds_after=lambda: 10.0,
+        warn=warned.append,
     )
-    plan_budget(project, opened, budget="100s", **cost, warn=warned.append)
 
     # three tenths of the budget are for training, however late it is
     [said] = warned

@@ -47,8 +47,11 @@ class PlainGroupings:
         """One from each kind of evidence, and what each explains, in nats a pixel.
 
         Args:
-            part: Rows that are drawn.
+            part: Rows that are drawn, in [0, n).
             seed: Of k-means.
+
+        Raises:
+            ValueError: There are fewer rows than clusters.
         """
         key = seed, part.tobytes()
         if key not in self._made:
@@ -70,7 +73,7 @@ class Finder:
     plain: PlainGroupings
     rows: Float32[np.ndarray, "n e"]
 
-    def weigh(self, part: Int64[np.ndarray, " _"], seed: int) -> dict[str, float]:
+    def weigh(self, part: Int64[np.ndarray, " _"], seed: int) -> Mapping[str, float]:
         """By name, what each kind of plain evidence explains of those rows, in nats a pixel."""
         return self.plain.group(part, seed)[1]
 
@@ -78,10 +81,13 @@ class Finder:
         """Clusters in those rows.
 
         Args:
-            part: Rows.
+            part: Rows, in [0, n).
             seed: Of k-means.
-            name: The kind of plain evidence to believe; None to choose it by these rows alone.
+            name: The kind of plain evidence to believe, as `weigh` names it; None to choose it by these rows alone.
             reach: Try starts that lie far apart, too.
+
+        Raises:
+            ValueError: There are fewer rows than clusters.
         """
         groupings, gains = self.plain.group(part, seed)
         chosen = name or choose_name([gains])
