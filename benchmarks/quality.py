@@ -6,7 +6,7 @@ markdown. Labels are read by the scorer only (benchmarks/cells.py).
 
     python benchmarks/quality.py --sets camvid,allsky --methods fs4,picie --seeds 0,1,2
     python benchmarks/quality.py --sets synthetic --methods floors,fs4 --curve
-    python benchmarks/quality.py --sets domains --methods floors,fs4  # kinds that no rule was chosen on
+    python benchmarks/quality.py --sets workplaces --methods floors,fs4  # kinds that no rule was chosen on
     python benchmarks/quality.py --table                    # only print what is there
 """
 
@@ -28,6 +28,7 @@ from families import FAMILIES
 from floors import FLOORS
 from methods import METHODS
 from sets import NAMES, REAL, SYNTHETIC, USUAL, DataSet, open_set
+from workplaces import WORKPLACES
 
 from fs4cli.duration import parse_duration
 from fs4cli.files import read_json, write_json
@@ -41,6 +42,7 @@ GROUPS = {
     "usual": USUAL,
     "families": tuple(FAMILIES),
     "domains": tuple(DOMAINS),
+    "workplaces": tuple(WORKPLACES),
     "all": NAMES,
 }
 FLOOR_NAMES = tuple(FLOOR + name for name in FLOORS)

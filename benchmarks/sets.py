@@ -1,4 +1,4 @@
-"""The sets of the quality bench: real ones that `FS4_DATA` names, two drawn ones, thirteen more kinds on demand.
+"""The sets of the quality bench: real ones that `FS4_DATA` names, two drawn ones, nineteen more kinds on demand.
 
 In: a name and a folder to work in. Out: a folder of images to learn from that holds nothing else, images held out, and
 their labels, which only the scorer is to see.
@@ -19,6 +19,7 @@ import yaml
 from domains import DOMAINS, draw_domain
 from families import FAMILIES, draw_family
 from PIL import Image
+from workplaces import WORKPLACES, draw_workplace
 
 from fs4cli.data.masks import encode_mask, make_palette
 from fs4cli.demo.materials import MATERIALS
@@ -67,7 +68,7 @@ SYNTHETIC = ("mosaics", "scenes")
 
 USUAL = (*REAL, *SYNTHETIC)
 
-NAMES = (*USUAL, *FAMILIES, *DOMAINS)
+NAMES = (*USUAL, *FAMILIES, *DOMAINS, *WORKPLACES)
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,10 @@ _DRAWN = {
     **{
         name: _Drawn(classes, 180.0, lambda number, name=name: draw_domain(name, (DRAWN_SEED, number)))
         for name, classes in DOMAINS.items()
+    },
+    **{
+        name: _Drawn(classes, 180.0, lambda number, name=name: draw_workplace(name, (DRAWN_SEED, number)))
+        for name, classes in WORKPLACES.items()
     },
 }
 
