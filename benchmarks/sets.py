@@ -1,4 +1,4 @@
-"""The sets of the quality bench: real ones that `FS4_DATA` names, two drawn ones, nineteen more kinds on demand.
+"""The sets of the quality bench: real ones that `FS4_DATA` names, two drawn ones, twenty more kinds on demand.
 
 In: a name and a folder to work in. Out: a folder of images to learn from that holds nothing else, images held out, and
 their labels, which only the scorer is to see.

@@ -1,4 +1,4 @@
-"""Six kinds of pictures that people bring from work, with ground truth: drawn after all others, scored first.
+"""Seven kinds of pictures that people bring from work, with ground truth: drawn after all others, six scored first.
 
 In: a seed. Out: a picture and the class of every pixel. Each asks something that `families` and `domains` do not: few
 photons, so that each pixel is mostly chance; speckle in a fan, with black around it; spots of disease on leaves; one
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from drawing import COLUMNS, HEIGHT, ROWS, WIDTH, Drawing, Plane, blob, cloud, mix, soften, to_paint, to_scene, turn_to
+from families import FAMILIES, draw_family
 from scipy.ndimage import gaussian_filter
 
 from fs4cli.demo.scenes import Scene
@@ -20,6 +21,7 @@ WORKPLACES: dict[str, tuple[str, ...]] = {
     "rooftops": ("roof", "tree", "lawn", "street", "water"),
     "page": ("paper", "text", "picture", "table"),
     "quarry": ("sky", "face", "ground", "machine", "scrub"),
+    "eyepiece": (*FAMILIES["microscope"], "frame"),
 }
 """The classes of each kind; the place is the id."""
 
@@ -205,6 +207,15 @@ def _draw_quarry(random: np.random.Generator) -> Drawing:
     return soften(paint, 0.7) * light + random.normal(size=paint.shape) * 4, labels
 
 
+def _draw_eyepiece(random: np.random.Generator) -> Drawing:
+    """Cells under a microscope, seen through a round opening; the black around it is a third of the picture."""
+    scene = draw_family("microscope", random.integers(0, 2**31, 2).tolist())
+    paint, labels = scene.pixels.astype(float), scene.labels.astype(int)
+    outside = np.hypot((ROWS - HEIGHT / 2) / 118, (COLUMNS - WIDTH / 2) / 135) > 1
+    paint[outside], labels[outside] = random.integers(0, 4, (outside.sum(), 1)), len(FAMILIES["microscope"])
+    return paint, labels
+
+
 _DRAW: dict[str, Callable[[np.random.Generator], Drawing]] = {
     "fluorescence": _draw_fluorescence,
     "ultrasound": _draw_ultrasound,
@@ -212,4 +223,5 @@ _DRAW: dict[str, Callable[[np.random.Generator], Drawing]] = {
     "rooftops": _draw_rooftops,
     "page": _draw_page,
     "quarry": _draw_quarry,
+    "eyepiece": _draw_eyepiece,
 }

@@ -7,7 +7,7 @@ Ours: what is clustered and how, docs/grouping.md. The clusters are found in fix
 from a few hundred images join only where the cues bear them out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -28,6 +28,7 @@ from fs4cli.clustering.evidence import (
     measure_place,
 )
 from fs4cli.clustering.finder import FEATURE_COUNTS, Finder, PlainGroupings
+from fs4cli.clustering.frame import Frame, add_frame, find_frame, leave_out_frame
 from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.light import LIGHT_ALIKE, is_light_uneven, measure_light, take_axes
 from fs4cli.clustering.mixture import NOISE
@@ -146,7 +147,11 @@ def fit_pixel_clusters(
     seen = max(1, round(SHARE * number))
     least = -(-count_needed(classes) // seen)
     chosen, features, whole = _sample(images, max(-(-VECTORS // seen), least), least, seed)
-    place, light, bright_lines = measure_place(whole), measure_light(whole), are_lines_bright(whole)
+    frame = find_frame(whole, classes)
+    chosen, features, framed = _set_frame_aside(frame, chosen, features, whole)
+    inner = classes - (frame is not None)
+    shown = leave_out_frame(whole, frame)
+    place, light, bright_lines = measure_place(shown), measure_light(shown), are_lines_bright(shown)
     with_place = place > PLACE_MATTERS
     axes = list_axes(with_place=with_place, bright_lines=bright_lines)
     described = np.concatenate([one.reshape(-1, one.shape[2])[ids] for one, ids in zip(whole, chosen, strict=True)])
@@ -158,25 +163,31 @@ def fit_pixel_clusters(
 
     @cache
     def know(is_relative: bool) -> PlainGroupings:
-        return PlainGroupings(take_axes(described, axes, is_relative=is_relative), classes, evidence, thorough)
+        return PlainGroupings(take_axes(described, axes, is_relative=is_relative), inner, evidence, thorough)
 
     def settle_plain(is_relative: bool) -> Settled:
         plain = know(is_relative)
-        return settle_first(Finder(plain, plain.sample), parts, classes, seed=seed, thorough=thorough)
+        return settle_first(Finder(plain, plain.sample), parts, inner, seed=seed, thorough=thorough)
 
     leads, is_alike = place > PLACE_LEADS, light > LIGHT_ALIKE
     settled = settle_plain(is_relative=True) if leads and is_alike else None
     is_relative = settled is not None and settled.agreement >= SURE
     if not is_relative:
         may_differ = is_alike or not leads
-        is_relative = may_differ and is_light_uneven(described, axes, classes, evidence, parts, seed=seed)
+        is_relative = may_differ and is_light_uneven(described, axes, inner, evidence, parts, seed=seed)
         settled = settle_plain(is_relative) if learned.shape[1] else None
     sample = know(is_relative).sample
     if settled is None or settled.agreement < SURE:
         rows = np.concatenate([sample, learned], axis=1)
         finder, options = Finder(know(is_relative), rows), {"vote": vote, "thorough": thorough}
-        settled = settle_runs(finder, rows, sample, parts, inside, classes, seed=seed, **options)
+        settled = settle_runs(finder, rows, sample, parts, inside, inner, seed=seed, **options)
     grouping, ids = settled.run.grouping, settled.run.ids
+    if framed is not None:
+        outer = take_axes(framed[0], axes, is_relative=is_relative)
+        rows = np.concatenate([sample, learned], axis=1)
+        more = framed[1][:, :0] if feature_axes is None else feature_axes.project(framed[1])
+        grouping = add_frame(grouping, rows, np.concatenate([outer, more], axis=1))
+        sample, ids = np.concatenate([sample, outer]), np.append(ids, np.full(len(outer), inner))
     power = find_power(settled.agreement, place)
     return PixelClusters(
         grouping,
@@ -195,6 +206,7 @@ def fit_pixel_clusters(
             "chosen": grouping.name,
             "inside": settled.is_inside,
             "votes": settled.votes,
+            "framed": frame is not None,
             "gains": {name: round(gain, 4) for name, gain in settled.run.gains.items()},
             "agreement": round(settled.agreement, 3),
             "rule_power": power,
@@ -239,6 +251,33 @@ def _sample(
         features.append(maps.features.reshape(height * width, -1)[pixels[-1]])
         whole.append(maps.axes)
     return pixels, np.concatenate(features), whole
+
+
+def _set_frame_aside(
+    frame: Frame | None,
+    chosen: list[Int64[np.ndarray, " _"]],
+    features: Float32[np.ndarray, "n d"],
+    whole: Sequence[Float32[np.ndarray, "_ _ a"]],
+) -> tuple[
+    list[Int64[np.ndarray, " _"]],
+    Float32[np.ndarray, "_ d"],
+    tuple[Float32[np.ndarray, "f a"], Float32[np.ndarray, "f d"]] | None,
+]:
+    """The pixels that are free of the frame, and axes and features of those that lie well inside it."""
+    if frame is None:
+        return chosen, features, None
+    deep, free = zip(*(frame.split(axes.shape) for axes in whole), strict=True)
+    is_deep, is_free = (
+        np.concatenate([one.ravel()[ids] for one, ids in zip(masks, chosen, strict=True)]) for masks in (deep, free)
+    )
+    framed = np.concatenate(
+        [
+            axes.reshape(-1, axes.shape[2])[ids[one.ravel()[ids]]]
+            for axes, one, ids in zip(whole, deep, chosen, strict=True)
+        ]
+    )
+    left = [ids[one.ravel()[ids]] for one, ids in zip(free, chosen, strict=True)]
+    return left, features[is_free], (framed, features[is_deep])
 
 
 def _explain(sample: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"]) -> dict[str, float]:

@@ -194,6 +194,8 @@ class Assigner:
             told += ", and by what images and patches hold"
         if "agreement" in clusters.summary:
             told += f"; groupings of parts of the images agree {clusters.summary['agreement']:.2f} of 1"
+        if clusters.summary.get("framed"):
+            told += "; the frame around the images is a class of its own"
         self.progress.say(f"train: classes are told apart by {told}")
 
         def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:

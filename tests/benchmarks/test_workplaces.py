@@ -1,4 +1,4 @@
-"""The six kinds of pictures that people bring from work."""
+"""The kinds of pictures that people bring from work."""
 
 import numpy as np
 import pytest
