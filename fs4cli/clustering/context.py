@@ -57,9 +57,11 @@ def settle_in_context(clusters: PixelClusters, images: Iterable[PixelMaps], grid
     doubt, left = (float(np.mean([_measure_doubt(one) for one in kind])) for kind in (alone, guided))
     told = {"doubt_alone": round(doubt, 4), "doubt_guided": round(left, 4)}
     if doubt < LEAST_DOUBT or left > DOUBT_LEFT * doubt:
-        # what surrounds a pixel says little of it, and that is what the network has seen more of than the rule
-        told |= {"guided_by": [], "rule_power": 1.0}
-        return replace(clusters, rule=clusters.rule.trust(), summary={**clusters.summary, **told})
+        # what surrounds a pixel says little of it, and that is what the network has seen more of than the rule; but
+        # beside a frame the rule goes by cues that know of the frame
+        rule = clusters.rule.trust() if clusters.frame is None else clusters.rule
+        told |= {"guided_by": [], "rule_power": rule.power}
+        return replace(clusters, rule=rule, summary={**clusters.summary, **told})
     ids = np.concatenate([_list_rows(one)[ids].argmax(1) for one, ids in zip(guided, chosen, strict=True)])
     rule = find_rule(
         found.grouping,

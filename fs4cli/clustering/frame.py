@@ -29,7 +29,7 @@ STILL = 0.04
 ONE_COLOUR = 0.12
 """How far colours of the same frame may lie apart, in those units: three units of L."""
 
-LEAST_FRAME, MOST_FRAME = 0.01, 0.8
+LEAST_FRAME, MOST_FRAME = 0.01, 0.85
 """Shares of the places: more than the first lie so deep in a frame, less than the other in it or in its rim."""
 
 ELSEWHERE = 0.02
@@ -41,6 +41,9 @@ RIM = 9
 DEPTH = 2
 """Places in the frame that are left out, as they know of what is beside it."""
 
+BELIEVED = 0.1
+"""How far clusters are believed in the rim: what is learned from it counts for that much less."""
+
 _FEWEST_CLASSES = 3
 """Below, the frame has no class of its own, as none would be left to tell things apart."""
 
@@ -50,10 +53,12 @@ class Frame:
     """Where the frame is, on a grid of places that fits images of all sizes.
 
     Args:
-        deep: Well inside the frame.
+        still: The frame.
+        deep: Well inside it.
         near: The frame and its rim.
     """
 
+    still: Bool[np.ndarray, "p p"]
     deep: Bool[np.ndarray, "p p"]
     near: Bool[np.ndarray, "p p"]
 
@@ -63,8 +68,25 @@ class Frame:
         Args:
             size: (height, width) of the map.
         """
-        place = np.ix_(*(_find_places(length) for length in size[:2]))
+        place = self._place(size)
         return self.deep[place], ~self.near[place]
+
+    def mind(self, shares: Float32[np.ndarray, "h w k"]) -> Float32[np.ndarray, "h w k"]:
+        """The shares with all of the frame in the last class, and beside it doubt: cues there know of the frame.
+
+        Args:
+            shares: Of each class in each cell, each cell's sum to 1.
+        """
+        place = self._place(shares.shape)
+        still, rim = self.still[place], (self.near & ~self.still)[place]
+        minded = shares.copy()
+        minded[rim] = BELIEVED * minded[rim] + (1 - BELIEVED) / shares.shape[2]
+        minded[still] = np.eye(shares.shape[2])[-1]
+        return minded
+
+    @staticmethod
+    def _place(size: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+        return np.ix_(*(_find_places(length) for length in size[:2]))
 
 
 def find_frame(images: Sequence[Float32[np.ndarray, "_ _ a"]], classes: int) -> Frame | None:
@@ -83,11 +105,13 @@ def find_frame(images: Sequence[Float32[np.ndarray, "_ _ a"]], classes: int) -> 
         return None
     colour = np.median(mean[still], axis=0)
     still = _keep_outer(still & (abs(mean - colour).max(2) < ONE_COLOUR))
-    deep, near = ~binary_dilation(~still, iterations=DEPTH), binary_dilation(still, iterations=RIM)
+    deep = ~binary_dilation(~still, iterations=DEPTH)
+    # beyond the border lies frame, too: where a round view touches it there is too little of it to be seen
+    near = binary_dilation(still, iterations=RIM, border_value=1)
     if deep.mean() < LEAST_FRAME or near.mean() > MOST_FRAME:
         return None
     elsewhere = (abs(colours[:, ~near] - colour).max(2) < ONE_COLOUR).mean()
-    return Frame(deep, near) if elsewhere <= ELSEWHERE else None
+    return Frame(still, deep, near) if elsewhere <= ELSEWHERE else None
 
 
 def leave_out_frame(

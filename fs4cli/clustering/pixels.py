@@ -33,7 +33,7 @@ from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.light import LIGHT_ALIKE, is_light_uneven, measure_light, take_axes
 from fs4cli.clustering.mixture import NOISE
 from fs4cli.clustering.repeats import SHARE, SURE, Settled, draw_parts, settle_first, settle_runs
-from fs4cli.clustering.rule import LinearRule, find_power, find_rule
+from fs4cli.clustering.rule import DOUBTED, LinearRule, find_power, find_rule
 from fs4cli.model.guidance import PyramidGuidance
 
 VECTORS = 12_000
@@ -90,6 +90,7 @@ class PixelClusters:
         is_relative: Colour counts less the mean of its image.
         feature_axes: Of learned features; None if the grouping knows nothing of them.
         guidance: What the places of its pixels say of them; None if they tell nothing.
+        frame: Where all images show the last cluster; None if they have no frame.
         summary: What was found out from the images; goes into JSON.
     """
 
@@ -99,6 +100,7 @@ class PixelClusters:
     is_relative: bool = False
     feature_axes: FeatureAxes | None = None
     guidance: PyramidGuidance | None = None
+    frame: Frame | None = None
     summary: dict = field(default_factory=dict)
 
     def assign(self, maps: PixelMaps) -> Float32[np.ndarray, "h w k"]:
@@ -106,7 +108,8 @@ class PixelClusters:
         logits = self.judge_alone(self.describe(maps), maps.axes.shape[:2])
         if self.guidance is not None:
             logits = self.guidance(logits)
-        return torch.softmax(logits, 1)[0].permute(1, 2, 0).contiguous().numpy()
+        shares = torch.softmax(logits, 1)[0].permute(1, 2, 0).contiguous().numpy()
+        return shares if self.frame is None else self.frame.mind(shares)
 
     def judge_alone(self, described: Float32[np.ndarray, "n d"], size: tuple[int, ...]) -> Float32[Tensor, "1 k h w"]:
         """Log-likelihoods of each cluster, up to what is the same for all, before anything guides them.
@@ -188,13 +191,14 @@ def fit_pixel_clusters(
         more = framed[1][:, :0] if feature_axes is None else feature_axes.project(framed[1])
         grouping = add_frame(grouping, rows, np.concatenate([outer, more], axis=1))
         sample, ids = np.concatenate([sample, outer]), np.append(ids, np.full(len(outer), inner))
-    power = find_power(settled.agreement, place)
+    power = find_power(settled.agreement, place) if frame is None else DOUBTED
     return PixelClusters(
         grouping,
         find_rule(grouping, sample, ids, axes, is_relative=is_relative, power=power),
         axes,
         is_relative,
         feature_axes if max(grouping.axes) >= sample.shape[1] else None,
+        frame=frame,
         summary={
             "images": number,
             "vectors": len(sample),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from fs4cli.clustering.context import settle_in_context
 from fs4cli.clustering.frame import add_frame, find_frame, leave_out_frame
 from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.mixture import make_mixture
@@ -41,7 +42,7 @@ def test_a_frame_is_found_and_its_middle_told_from_what_is_far_from_it(random):
 
 def test_no_frame_is_found_where_it_is_none(random):
     images = draw_images(random)
-    moved = [np.roll(one, step, (0, 1)) for step, one in enumerate(images)]
+    moved = [np.roll(one, 5 * step, (0, 1)) for step, one in enumerate(images)]
     middle = [one[6:58, 6:58] for one in images]
     changing = draw_images(random, count=6) + draw_images(random, count=6, frame=90.0)
 
@@ -104,6 +105,18 @@ def test_patches_in_a_frame_are_told_apart_and_the_frame_is_the_last_class(rando
     assert max(right, 1 - right) > 0.97
     ruled = maps[0].axes @ clusters.rule.weights.T + clusters.rule.offsets
     assert (ruled.argmax(2) == mask).all()
+
+
+def test_beside_a_frame_little_is_believed_and_the_rule_has_a_quarter_of_its_power(random):
+    maps = [PixelMaps(np.zeros((64, 64, 0), np.float32), axes) for axes in draw_images(random)]
+    clusters = fit_pixel_clusters(maps, 3, number=len(maps), seed=0)
+    shares = clusters.assign(maps[0])
+
+    assert (shares[0, 0] == [0, 0, 1]).all()
+    assert shares[32, 8].max() <= 0.1 + 0.9 / 3 + 1e-6 < shares[32, 32].max()
+    np.testing.assert_allclose(shares.sum(2), 1, atol=1e-5)
+    assert clusters.rule.power == clusters.summary["rule_power"] == 0.25
+    assert settle_in_context(clusters, maps, [1, 2]).rule.power == 0.25
 
 
 def test_images_without_a_frame_say_so(random):
