@@ -72,7 +72,7 @@ class Frame:
         return self.deep[place], ~self.near[place]
 
     def mind(self, shares: Float32[np.ndarray, "h w k"]) -> Float32[np.ndarray, "h w k"]:
-        """The shares with all of the frame in the last class, and beside it doubt: cues there know of the frame.
+        """The shares with all of the frame in the last class, and beside it doubt which of the others it is.
 
         Args:
             shares: Of each class in each cell, each cell's sum to 1.
@@ -80,7 +80,10 @@ class Frame:
         place = self._place(shares.shape)
         still, rim = self.still[place], (self.near & ~self.still)[place]
         minded = shares.copy()
-        minded[rim] = BELIEVED * minded[rim] + (1 - BELIEVED) / shares.shape[2]
+        others = shares[rim][:, :-1] + 1e-6  # all may be nothing, close to the frame
+        others /= others.sum(1, keepdims=True)
+        minded[rim, :-1] = BELIEVED * others + (1 - BELIEVED) / others.shape[1]
+        minded[rim, -1] = 0
         minded[still] = np.eye(shares.shape[2])[-1]
         return minded
 
@@ -105,12 +108,12 @@ def find_frame(images: Sequence[Float32[np.ndarray, "_ _ a"]], classes: int) -> 
         return None
     colour = np.median(mean[still], axis=0)
     still = _keep_outer(still & (abs(mean - colour).max(2) < ONE_COLOUR))
-    deep = ~binary_dilation(~still, iterations=DEPTH)
+    deep = np.logical_not(binary_dilation(~still, iterations=DEPTH))
     # beyond the border lies frame, too: where a round view touches it there is too little of it to be seen
     near = binary_dilation(still, iterations=RIM, border_value=1)
     if deep.mean() < LEAST_FRAME or near.mean() > MOST_FRAME:
         return None
-    elsewhere = (abs(colours[:, ~near] - colour).max(2) < ONE_COLOUR).mean()
+    elsewhere = (abs(colours[:, np.logical_not(near)] - colour).max(2) < ONE_COLOUR).mean()
     return Frame(still, deep, near) if elsewhere <= ELSEWHERE else None
 
 
@@ -175,6 +178,7 @@ def _find_places(length: int) -> np.ndarray:
 
 def _keep_outer(region: Bool[np.ndarray, "p p"]) -> Bool[np.ndarray, "p p"]:
     """The parts of a region that reach the border."""
-    parts, _ = label(region)
+    parts = np.empty(region.shape, np.int32)
+    label(region, output=parts)
     border = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
     return region & np.isin(parts, border)
