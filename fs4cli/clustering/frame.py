@@ -132,7 +132,8 @@ def leave_out_frame(
     for axes in images:
         free = frame.split(axes.shape)[1]
         copy = axes.copy()
-        copy[~free] = axes[free].mean(0)
+        if free.any():  # a map of few cells may have none
+            copy[~free] = axes[free].mean(0)
         filled.append(copy)
     return filled
 

@@ -150,8 +150,7 @@ def fit_pixel_clusters(
     seen = max(1, round(SHARE * number))
     least = -(-count_needed(classes) // seen)
     chosen, features, whole = _sample(images, max(-(-VECTORS // seen), least), least, seed)
-    frame = find_frame(whole, classes)
-    chosen, features, framed = _set_frame_aside(frame, chosen, features, whole)
+    frame, chosen, features, framed = _set_frame_aside(find_frame(whole, classes), chosen, features, whole, classes)
     inner = classes - (frame is not None)
     shown = leave_out_frame(whole, frame)
     place, light, bright_lines = measure_place(shown), measure_light(shown), are_lines_bright(shown)
@@ -262,18 +261,25 @@ def _set_frame_aside(
     chosen: list[Int64[np.ndarray, " _"]],
     features: Float32[np.ndarray, "n d"],
     whole: Sequence[Float32[np.ndarray, "_ _ a"]],
+    classes: int,
 ) -> tuple[
+    Frame | None,
     list[Int64[np.ndarray, " _"]],
     Float32[np.ndarray, "_ d"],
     tuple[Float32[np.ndarray, "f a"], Float32[np.ndarray, "f d"]] | None,
 ]:
-    """The pixels that are free of the frame, and axes and features of those that lie well inside it."""
+    """The pixels that are free of the frame, and axes and features of those that lie well inside it.
+
+    No frame, and all pixels, if there are too few of either kind.
+    """
     if frame is None:
-        return chosen, features, None
+        return None, chosen, features, None
     deep, free = zip(*(frame.split(axes.shape) for axes in whole), strict=True)
     is_deep, is_free = (
         np.concatenate([one.ravel()[ids] for one, ids in zip(masks, chosen, strict=True)]) for masks in (deep, free)
     )
+    if not is_deep.any() or is_free.sum() < _FEWEST_EACH * classes:
+        return None, chosen, features, None
     framed = np.concatenate(
         [
             axes.reshape(-1, axes.shape[2])[ids[one.ravel()[ids]]]
@@ -281,7 +287,7 @@ def _set_frame_aside(
         ]
     )
     left = [ids[one.ravel()[ids]] for one, ids in zip(free, chosen, strict=True)]
-    return left, features[is_free], (framed, features[is_deep])
+    return frame, left, features[is_free], (framed, features[is_deep])
 
 
 def _explain(sample: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"]) -> dict[str, float]:

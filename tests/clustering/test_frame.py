@@ -119,6 +119,15 @@ def test_beside_a_frame_little_is_believed_and_the_rule_has_a_quarter_of_its_pow
     assert settle_in_context(clusters, maps, [1, 2]).rule.power == 0.25
 
 
+def test_a_frame_that_leaves_too_few_pixels_for_the_classes_is_grouped_as_all_else(random):
+    maps = [PixelMaps(np.zeros((64, 64, 0), np.float32), axes) for axes in draw_images(random, count=8)]
+    few = [PixelMaps(one.features[::8, ::8], one.axes[::8, ::8]) for one in maps]  # 16 cells each are free
+
+    assert find_frame([one.axes for one in few], 20) is not None
+    clusters = fit_pixel_clusters(few, 20, number=8, seed=0)
+    assert clusters.summary["framed"] is False and np.isfinite(clusters.assign(few[0])).all()
+
+
 def test_images_without_a_frame_say_so(random):
     maps = [PixelMaps(np.zeros((52, 52, 0), np.float32), one[6:58, 6:58]) for one in draw_images(random)]
 
