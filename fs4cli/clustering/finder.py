@@ -31,13 +31,15 @@ class PlainGroupings:
     """Groupings of draws of the pixels in plain evidence alone, each made once, however often it is asked for.
 
     Args:
-        sample: All the plain evidence of the pixels.
+        sample: All the plain evidence of the pixels, as clusters are looked for in it.
+        judge: The same as each pixel says it itself: what a grouping has to explain.
         classes: How many clusters.
         evidence: What they may be made from, from `fs4cli.clustering.evidence.list_evidence`.
         spread: Start plain k-means from vectors that lie far apart, too.
     """
 
     sample: Float32[np.ndarray, "n d"]
+    judge: Float32[np.ndarray, "n d"]
     classes: int
     evidence: Mapping[str, tuple[int, ...]]
     spread: bool
@@ -56,7 +58,12 @@ class PlainGroupings:
         key = seed, part.tobytes()
         if key not in self._made:
             self._made[key] = list_groupings(
-                self.sample[part], self.classes, self.evidence, seed=seed, spread=self.spread
+                self.sample[part],
+                self.classes,
+                self.evidence,
+                seed=seed,
+                spread=self.spread,
+                judge=self.judge[part],
             )
         return self._made[key]
 
@@ -96,7 +103,13 @@ class Finder:
         learned = self.rows[part][:, sample.shape[1] :]
         if learned.shape[1]:
             grouping, more = join_features(
-                grouping, sample, learned, self.plain.classes, counts=FEATURE_COUNTS, seed=seed
+                grouping,
+                sample,
+                learned,
+                self.plain.classes,
+                counts=FEATURE_COUNTS,
+                seed=seed,
+                judge=self.plain.judge[part],
             )
             gains = gains | more
         run = Run(grouping, gains, grouping.logits(self.rows).argmax(1))
@@ -110,7 +123,7 @@ class Finder:
 
     def _try(self, run: Run, part: Int64[np.ndarray, " _"], guesses: Sequence[Int64[np.ndarray, " _"]]) -> Run:
         plain, rows = self.plain, self.rows[part]
-        grouping, gain = learn_from(run.grouping, rows, guesses, plain.classes, judge=plain.sample[part])
+        grouping, gain = learn_from(run.grouping, rows, guesses, plain.classes, judge=plain.judge[part])
         if grouping is run.grouping:
             return run
         return Run(grouping, run.gains | {grouping.name: gain}, grouping.logits(self.rows).argmax(1))

@@ -61,6 +61,7 @@ def list_groupings(
     *,
     seed: int,
     spread: bool = True,
+    judge: Float32[np.ndarray, "n e"] | None = None,
 ) -> tuple[list[Grouping], dict[str, float]]:
     """A grouping from each kind of evidence, and what each of them explains.
 
@@ -72,6 +73,7 @@ def list_groupings(
         seed: Of k-means.
         spread: Start plain k-means from vectors that lie far apart, too: from random ones alone it takes luck to find
             small groups that lie apart.
+        judge: All the evidence as it is to be explained; the vectors themselves if it is not given.
 
     Returns:
         The groupings, in the order of the evidence, and by name the gain of each, in nats per vector.
@@ -88,7 +90,8 @@ def list_groupings(
         plain = make_round_mixture(part, min(found, key=lambda one: one.objective).centroids)
         candidates.append(Grouping(name + _PLAIN, axes, plain, is_plain=True))
     candidates += [_group(vectors, clusters, name, axes, seed) for name, axes in evidence.items()]
-    return candidates, {one.name: measure_gain(vectors, one.logits(vectors).argmax(1), clusters) for one in candidates}
+    told = vectors if judge is None else judge
+    return candidates, {one.name: measure_gain(told, one.logits(vectors).argmax(1), clusters) for one in candidates}
 
 
 def choose_name(gains: Sequence[Mapping[str, float]]) -> str:
@@ -112,6 +115,7 @@ def join_features(
     *,
     counts: tuple[int, ...],
     seed: int,
+    judge: Float32[np.ndarray, "n e"] | None = None,
 ) -> tuple[Grouping, dict[str, float]]:
     """The grouping, or one that also knows learned features, if that explains the plain evidence better.
 
@@ -125,6 +129,7 @@ def join_features(
         clusters: How many.
         counts: How many of the features' axes to try.
         seed: Of k-means.
+        judge: All the plain evidence as it is to be explained; the vectors themselves if it is not given.
 
     Returns:
         The grouping of the largest gain, the one given before others of the same, and by name the gains.
@@ -142,7 +147,8 @@ def join_features(
         for count in counts
         if count <= features.shape[1]
     ]
-    gains = {one.name: measure_gain(vectors, one.logits(together).argmax(1), clusters) for one in candidates}
+    told = vectors if judge is None else judge
+    gains = {one.name: measure_gain(told, one.logits(together).argmax(1), clusters) for one in candidates}
     return max(candidates, key=lambda one: gains[one.name]), gains
 
 

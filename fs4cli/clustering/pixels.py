@@ -32,8 +32,10 @@ from fs4cli.clustering.frame import Frame, add_frame, find_frame, leave_out_fram
 from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.light import LIGHT_ALIKE, is_light_uneven, measure_light, take_axes
 from fs4cli.clustering.mixture import NOISE
-from fs4cli.clustering.repeats import SHARE, SURE, Settled, draw_parts, settle_first, settle_runs
+from fs4cli.clustering.regions import REGIONS_ENOUGH, average_texture, find_regions
+from fs4cli.clustering.repeats import SHARE, SURE, Settled, draw_parts, settle_first, settle_runs, weigh_parts
 from fs4cli.clustering.rule import DOUBTED, LinearRule, find_power, find_rule
+from fs4cli.model.axes import TEXTURE
 from fs4cli.model.guidance import PyramidGuidance
 
 VECTORS = 12_000
@@ -91,6 +93,7 @@ class PixelClusters:
         feature_axes: Of learned features; None if the grouping knows nothing of them.
         guidance: What the places of its pixels say of them; None if they tell nothing.
         frame: Where all images show the last cluster; None if they have no frame.
+        by_region: The grouping knows the texture of a pixel's region, not the pixel's own.
         summary: What was found out from the images; goes into JSON.
     """
 
@@ -101,6 +104,7 @@ class PixelClusters:
     feature_axes: FeatureAxes | None = None
     guidance: PyramidGuidance | None = None
     frame: Frame | None = None
+    by_region: bool = False
     summary: dict = field(default_factory=dict)
 
     def assign(self, maps: PixelMaps) -> Float32[np.ndarray, "h w k"]:
@@ -123,11 +127,18 @@ class PixelClusters:
 
     def describe(self, maps: PixelMaps) -> Float32[np.ndarray, "n d"]:
         """What the grouping may know of each pixel, row by row: plain cues, then learned features if any count."""
-        vectors = take_axes(maps.axes.reshape(-1, maps.axes.shape[2]), self.axes, is_relative=self.is_relative)
+        vectors = self._take(average_texture(maps.axes, find_regions(maps.axes)) if self.by_region else maps.axes)
         if self.feature_axes is None:
             return vectors
         features = self.feature_axes.project(maps.features.reshape(len(vectors), -1))
         return np.concatenate([vectors, features], axis=1)
+
+    def describe_pixels(self, maps: PixelMaps) -> Float32[np.ndarray, "n d"]:
+        """The plain cues of each pixel, row by row, as it says them itself: what a rule that a model keeps may know."""
+        return self._take(maps.axes)
+
+    def _take(self, axes: Float32[np.ndarray, "h w a"]) -> Float32[np.ndarray, "n d"]:
+        return take_axes(axes.reshape(-1, axes.shape[2]), self.axes, is_relative=self.is_relative)
 
 
 def fit_pixel_clusters(
@@ -158,49 +169,59 @@ def fit_pixel_clusters(
     axes = list_axes(with_place=with_place, bright_lines=bright_lines)
     described = np.concatenate([one.reshape(-1, one.shape[2])[ids] for one, ids in zip(whole, chosen, strict=True)])
     evidence = list_evidence(place, is_grey=are_images_grey(whole))
+    has_texture = any(not set(TEXTURE).isdisjoint(known) for known in evidence.values())
+    told = _tell_regions(whole, chosen) if thorough and has_texture else described
     parts = draw_parts([len(ids) for ids in chosen], seed)
     feature_axes = _find_axes(features) if features.shape[1] >= max(FEATURE_COUNTS) else None
     learned = features[:, :0] if feature_axes is None else feature_axes.project(features)
     inside = np.concatenate([find_insides(one).ravel()[ids] for one, ids in zip(whole, chosen, strict=True)])
 
     @cache
-    def know(is_relative: bool) -> PlainGroupings:
-        return PlainGroupings(take_axes(described, axes, is_relative=is_relative), inner, evidence, thorough)
+    def know(is_relative: bool, by_region: bool) -> PlainGroupings:
+        judge = take_axes(described, axes, is_relative=is_relative)
+        sample = take_axes(told, axes, is_relative=is_relative) if by_region else judge
+        return PlainGroupings(sample, judge, inner, evidence, thorough)
 
-    def settle_plain(is_relative: bool) -> Settled:
-        plain = know(is_relative)
+    def settle_plain(plain: PlainGroupings) -> Settled:
         return settle_first(Finder(plain, plain.sample), parts, inner, seed=seed, thorough=thorough)
 
     leads, is_alike = place > PLACE_LEADS, light > LIGHT_ALIKE
-    settled = settle_plain(is_relative=True) if leads and is_alike else None
+    settled = settle_plain(know(True, False)) if leads and is_alike else None
     is_relative = settled is not None and settled.agreement >= SURE
     if not is_relative:
         may_differ = is_alike or not leads
         is_relative = may_differ and is_light_uneven(described, axes, inner, evidence, parts, seed=seed)
-        settled = settle_plain(is_relative) if learned.shape[1] else None
-    sample = know(is_relative).sample
+        settled = None
+    plain = know(is_relative, False)
+    if told is not described:
+        plain = _choose_texture(know(is_relative, True), plain, parts, seed)
+    if settled is None and learned.shape[1]:
+        settled = settle_plain(plain)
+    sample, judge = plain.sample, plain.judge
     if settled is None or settled.agreement < SURE:
         rows = np.concatenate([sample, learned], axis=1)
-        finder, options = Finder(know(is_relative), rows), {"vote": vote, "thorough": thorough}
-        settled = settle_runs(finder, rows, sample, parts, inside, inner, seed=seed, **options)
+        finder, options = Finder(plain, rows), {"vote": vote, "thorough": thorough}
+        settled = settle_runs(finder, rows, judge, parts, inside, inner, seed=seed, **options)
     grouping, ids = settled.run.grouping, settled.run.ids
     if framed is not None:
         outer = take_axes(framed[0], axes, is_relative=is_relative)
         rows = np.concatenate([sample, learned], axis=1)
         more = framed[1][:, :0] if feature_axes is None else feature_axes.project(framed[1])
         grouping = add_frame(grouping, rows, np.concatenate([outer, more], axis=1))
-        sample, ids = np.concatenate([sample, outer]), np.append(ids, np.full(len(outer), inner))
+        judge, ids = np.concatenate([judge, outer]), np.append(ids, np.full(len(outer), inner))
     power = find_power(settled.agreement, place) if frame is None else DOUBTED
+    by_region = plain.sample is not plain.judge and not set(TEXTURE).isdisjoint(grouping.axes)
     return PixelClusters(
         grouping,
-        find_rule(grouping, sample, ids, axes, is_relative=is_relative, power=power),
+        find_rule(grouping, judge, ids, axes, is_relative=is_relative, power=power, by_region=by_region),
         axes,
         is_relative,
-        feature_axes if max(grouping.axes) >= sample.shape[1] else None,
+        feature_axes if max(grouping.axes) >= judge.shape[1] else None,
         frame=frame,
+        by_region=by_region,
         summary={
             "images": number,
-            "vectors": len(sample),
+            "vectors": len(judge),
             "place_foretells": round(place, 3),
             "with_place": with_place,
             "light_alike": round(light, 3),
@@ -210,11 +231,12 @@ def fit_pixel_clusters(
             "inside": settled.is_inside,
             "votes": settled.votes,
             "framed": frame is not None,
+            "texture_of_regions": by_region,
             "gains": {name: round(gain, 4) for name, gain in settled.run.gains.items()},
             "agreement": round(settled.agreement, 3),
             "rule_power": power,
             "shares": [round(share / len(ids), 4) for share in np.bincount(ids, minlength=classes).tolist()],
-            "explained": _explain(sample, ids),
+            "explained": _explain(judge, ids),
         },
     )
 
@@ -254,6 +276,22 @@ def _sample(
         features.append(maps.features.reshape(height * width, -1)[pixels[-1]])
         whole.append(maps.axes)
     return pixels, np.concatenate(features), whole
+
+
+def _choose_texture(
+    of_regions: PlainGroupings, of_cells: PlainGroupings, parts: Sequence[Int64[np.ndarray, " _"]], seed: int
+) -> PlainGroupings:
+    """Groupings in the texture of regions, unless they explain far less: then regions hold several textures."""
+    regional, own = (weigh_parts(Finder(one, one.sample), parts, seed=seed) for one in (of_regions, of_cells))
+    return of_regions if regional >= REGIONS_ENOUGH * own else of_cells
+
+
+def _tell_regions(
+    whole: Sequence[Float32[np.ndarray, "_ _ a"]], chosen: Sequence[Int64[np.ndarray, " _"]]
+) -> Float32[np.ndarray, "n a"]:
+    """The axes of the chosen pixels of each image, with the texture of their regions."""
+    averaged = (average_texture(axes, find_regions(axes)) for axes in whole)
+    return np.concatenate([axes.reshape(-1, axes.shape[2])[ids] for axes, ids in zip(averaged, chosen, strict=True)])
 
 
 def _set_frame_aside(

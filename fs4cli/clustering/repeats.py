@@ -86,6 +86,20 @@ class FindsClusters(Protocol):
         ...
 
 
+def weigh_parts(finder: FindsClusters, parts: Sequence[Int64[np.ndarray, " _"]], *, seed: int) -> float:
+    """What the best kind of plain evidence explains of the first draws, in nats a row, summed over them.
+
+    Args:
+        finder: Weighs a part.
+        parts: From `draw_parts`.
+        seed: Of the first draw; the others count on from it.
+    """
+    first = parts[:RUNS]
+    with _work_side_by_side(first) as pool:
+        gains = list(pool.map(finder.weigh, first, range(seed, seed + len(first))))
+    return max(sum(one[name] for one in gains) for name in gains[0])
+
+
 @dataclass(frozen=True)
 class Settled:
     """What the runs come to.

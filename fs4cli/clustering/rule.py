@@ -60,20 +60,22 @@ def find_rule(
     *,
     is_relative: bool,
     power: float,
+    by_region: bool = False,
 ) -> LinearRule:
-    """A tied mixture is linear in its axes; of one that knows learned features, the nearest that knows none.
+    """A tied mixture is linear in its axes; of one that knows more than a model can, the nearest that does not.
 
     Args:
         grouping: The clusters.
-        sample: Vectors in `axes`.
+        sample: Vectors in `axes`, each pixel's own.
         ids: The cluster of each.
         axes: Which of `fs4cli.model.axes` count.
         is_relative: Colour counts less the mean of its image.
         power: From `find_power`.
+        by_region: The grouping knows the texture of regions, and a model that of pixels alone.
     """
     plain = [axis for axis in grouping.axes if axis < len(axes)]
     mixture: TiedMixture = grouping.mixture
-    if len(plain) < len(grouping.axes):
+    if by_region or len(plain) < len(grouping.axes):
         mixture = make_mixture(sample[:, plain], ids, len(mixture.log_shares))
     weights = np.zeros((len(mixture.log_shares), AXES))
     weights[:, [axes[axis] for axis in plain]] = mixture.means @ mixture.whitening

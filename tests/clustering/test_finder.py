@@ -12,7 +12,7 @@ def plain(random):
     """Three hundred points about 0 and a hundred about 6, on each of four axes."""
     truth = np.repeat([0, 1], [300, 100])
     sample = (random.normal(0, 1, (400, 4)) + 6 * truth[:, None]).astype(np.float32)
-    return PlainGroupings(sample, 2, EVIDENCE, spread=True)
+    return PlainGroupings(sample, sample, 2, EVIDENCE, spread=True)
 
 
 def count_listings(monkeypatch):

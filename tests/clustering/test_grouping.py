@@ -84,6 +84,19 @@ def test_evidence_is_chosen_by_what_it_explains_of_all_draws_together(draws, cho
     assert choose_name([{"colour": colour, "texture": texture} for colour, texture in draws]) == chosen
 
 
+def test_groupings_are_judged_by_what_they_are_told_to_explain(random):
+    vectors, truth = draw_vectors(random, 1.3, 1.3)
+    noise = random.normal(0, 1, vectors.shape).astype(np.float32)
+    groupings, gains = list_groupings(vectors, 2, EVIDENCE, seed=0, judge=noise)
+    features = np.repeat(truth[:, None], 3, axis=1).astype(np.float32)
+    joined, more = join_features(groupings[0], vectors, features, 2, counts=(3,), seed=0, judge=noise)
+
+    # the groups are those of the vectors, and explain nothing of noise
+    assert max(errors(one, vectors, truth) for one in groupings) < 0.2
+    assert max(gains.values()) < 0.05
+    assert max(more.values()) < 0.05 and more[groupings[0].name] == gains[groupings[0].name]
+
+
 def test_learned_features_join_where_the_evidence_bears_them_out(random):
     vectors, truth = draw_vectors(random, 1.3, 1.3)
     features = random.normal(0, 0.3, (800, 3)).astype(np.float32)
