@@ -44,13 +44,13 @@ def settle_in_context(clusters: PixelClusters, images: Iterable[PixelMaps], grid
     """
     if not grids:
         return clusters
-    described, own_rows = [], []
+    described, chosen, own = [], [], []
     for maps in images:
         described.append((clusters.describe(maps), maps.axes.shape[:2]))
-        own_rows.append(clusters.describe_pixels(maps))
-    chosen = [np.linspace(0, len(rows) - 1, min(len(rows), _PIXELS)).astype(int) for rows, _ in described]
+        count = len(described[-1][0])
+        chosen.append(np.linspace(0, count - 1, min(count, _PIXELS)).astype(int))
+        own.append(clusters.describe_pixels(maps)[chosen[-1]])
     rows = np.concatenate([all_rows[ids] for (all_rows, _), ids in zip(described, chosen, strict=True)])
-    own = np.concatenate([all_rows[ids] for all_rows, ids in zip(own_rows, chosen, strict=True)])
     found = clusters
     shares, alone, guided = _look(found, described, grids)
     for _ in range(0 if clusters.grouping.is_plain else REFITS):
@@ -69,7 +69,7 @@ def settle_in_context(clusters: PixelClusters, images: Iterable[PixelMaps], grid
     ids = np.concatenate([_list_rows(one)[ids].argmax(1) for one, ids in zip(guided, chosen, strict=True)])
     rule = find_rule(
         found.grouping,
-        own,
+        np.concatenate(own),
         ids,
         found.axes,
         is_relative=found.is_relative,
