@@ -10,6 +10,7 @@ METHODS: dict[str, dict[str, str]] = {
     "fs4 with CAE": {"train.context": "true"},
     "fs4 without balance": {"cluster.balanced": "false"},
     "fs4 without refinement": {"train.refine": "false", "predict.refine": "false"},
+    "fs4 without exposure": {"train.exposure": "false"},
     "fs4 without prior": {"train.prior": "false"},
     "fs4 grouped by cues": {"train.grouping": "cues"},
     "fs4 grouped by features": {"train.grouping": "features"},

@@ -113,6 +113,10 @@ class TrainSettings(_Section):
     refine: bool = Field(
         default=True, description="Sharpen assignments along image edges, and move borders to where colours part."
     )
+    exposure: bool = Field(
+        default=True,
+        description="See images in one light where all show the same things in the same places and light changes.",
+    )
     prior: bool = Field(default=True, description="Weigh masks with what the first grouping says of each pixel.")
     rounds: int = Field(default=2, ge=1, le=20, description="How often pixels are assigned, and learned.")
     checkpoint_every: float = Field(

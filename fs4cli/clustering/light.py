@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from fs4cli.clustering.evidence import PLACE_LEADS, measure_place
+from fs4cli.clustering.frame import find_frame
 from fs4cli.clustering.grouping import LEAST_GAIN, list_groupings
 from fs4cli.clustering.mixture import NOISE
 from fs4cli.model.axes import LIGHT, SOFT_COLOUR
@@ -62,6 +64,20 @@ def measure_light(images: Sequence[Float32[np.ndarray, "_ _ a"]]) -> float:
     others = (change.sum(1, keepdims=True) - change) / (change.shape[1] - 1)
     spread = change.std(0) * others.std(0)
     return float(np.sort((change * others).mean(0) / np.maximum(spread, NOISE**2))[1])
+
+
+def is_light_alike(images: Sequence[Float32[np.ndarray, "_ _ a"]], classes: int) -> bool:
+    """Whether images show the same things in the same places, in light that changes alike all over them.
+
+    Not where they have a frame: it stays as dark as it is.
+
+    Args:
+        images: Of whole images all axes of `fs4cli.model.axes`, or the first three of them; sizes may differ.
+        classes: How many are to be told apart.
+    """
+    if find_frame(images, classes) is not None:
+        return False
+    return measure_place(images) > PLACE_LEADS and measure_light(images) > LIGHT_ALIKE
 
 
 def _average_squares(values: Float32[np.ndarray, "h w"]) -> Float64[np.ndarray, " s"]:

@@ -142,7 +142,14 @@ class PixelClusters:
 
 
 def fit_pixel_clusters(
-    images: Iterable[PixelMaps], classes: int, *, number: int, seed: int, vote: bool = True, thorough: bool = True
+    images: Iterable[PixelMaps],
+    classes: int,
+    *,
+    number: int,
+    seed: int,
+    vote: bool = True,
+    thorough: bool = True,
+    is_exposed: bool = False,
 ) -> PixelClusters:
     """Find `classes` clusters in the pixels of the images: seconds, whatever their number and size.
 
@@ -154,6 +161,7 @@ def fit_pixel_clusters(
         vote: Let several groupings vote where they agree little; see `fs4cli.clustering.repeats.settle_runs`.
         thorough: Try starts that lie far apart, too, and let the groupings learn from each other. Not where it is their
             agreement that counts: it then is better than the number of clusters deserves.
+        is_exposed: The images were put in one light, as it changes alike all over them (`fs4cli.model.exposure`).
 
     Raises:
         ValueError: There are fewer pixels than classes.
@@ -185,7 +193,7 @@ def fit_pixel_clusters(
     def settle_plain(plain: PlainGroupings) -> Settled:
         return settle_first(Finder(plain, plain.sample), parts, inner, seed=seed, thorough=thorough)
 
-    leads, is_alike = place > PLACE_LEADS, light > LIGHT_ALIKE
+    leads, is_alike = place > PLACE_LEADS, is_exposed or light > LIGHT_ALIKE
     settled = settle_plain(know(True, False)) if leads and is_alike else None
     is_relative = settled is not None and settled.agreement >= SURE
     if not is_relative:
@@ -225,6 +233,7 @@ def fit_pixel_clusters(
             "place_foretells": round(place, 3),
             "with_place": with_place,
             "light_alike": round(light, 3),
+            "one_light": is_exposed,
             "bright_lines": bright_lines,
             "relative_colour": is_relative,
             "chosen": grouping.name,

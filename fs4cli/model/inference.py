@@ -104,7 +104,7 @@ def predict_small(
         group = images[start:stop]
         together = torch.cat([one.image for one in group]).to(device).contiguous(memory_format=torch.channels_last)
         plain = [one.plain for one in group if one.plain is not None]
-        ruled = torch.cat(plain).to(device) if plain else together
+        together, ruled = segmenter.expose(together, torch.cat(plain).to(device) if plain else together)
         with autocast(device, precision):
             logits = segmenter(together, ruled=ruled)
             if flip:

@@ -20,7 +20,7 @@ from fs4cli.model.network import build_network
 from fs4cli.model.segmenter import KNOWN_CUES, Segmenter
 from fs4cli.scaling import Scaling
 
-FORMAT = 6
+FORMAT = 7
 """Grows when an older fs4 could not read the model any more."""
 
 _OWN_SIDE_FORMAT = 6
@@ -49,6 +49,7 @@ class ModelCard:
         prior_side: Short side, in pixels, at which it asks what the first grouping says of an image (`PixelPrior`);
             0 if it does not.
         pyramid: Cells per side of the levels that guide the pixels of whole images (PGG); none if nothing does.
+        exposed: Whether it sees images in one light (`fs4cli.model.exposure`).
         scaling: How deep grey became 8 bits in its folder of images (`fs4cli.scaling.Scaling`).
         from_scratch: Whether it started from random weights.
         summary: Of the training: images, steps, health.
@@ -65,6 +66,7 @@ class ModelCard:
     nearest: bool = False
     prior_side: int = 0
     pyramid: tuple[int, ...] = ()
+    exposed: bool = False
     scaling: Scaling = ""
     from_scratch: bool = True
     summary: dict[str, Any] = field(default_factory=dict)
@@ -85,6 +87,7 @@ def build_segmenter(card: ModelCard) -> Segmenter:
         prior_side=card.prior_side,
         own_side=card.format >= _OWN_SIDE_FORMAT,
         pyramid=card.pyramid,
+        exposed=card.exposed,
         cue_mean=[0.0] * KNOWN_CUES,
         cue_std=[1.0] * KNOWN_CUES,
     )
@@ -146,7 +149,7 @@ def _check_card(values: dict[str, Any]) -> None:
         raise ValueError(f"`pyramid` is no list of whole numbers from 1 to {_MOST_CELLS}")
     if values.get("scaling", "") not in get_args(Scaling):
         raise ValueError("`scaling` is no way to make deep grey 8 bits")
-    for name in ("context", "place", "nearest", "from_scratch"):
+    for name in ("context", "place", "nearest", "exposed", "from_scratch"):
         if not isinstance(values.get(name, False), bool):
             raise ValueError(f"`{name}` is neither true nor false")
     for name, kind in (("classes", list), ("palette", list), ("summary", dict), ("versions", dict), ("backbone", str)):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fs4cli.model.context_embedding import ContextAwareEmbedding
 from fs4cli.model.cues import COLOUR_CUES, TEXTURE_CUES, find_cues, find_patterns
+from fs4cli.model.exposure import Exposure, apply_gains
 from fs4cli.model.extraction import STRIDE
 from fs4cli.model.guidance import PyramidGuidance
 from fs4cli.model.heads import CentroidHead
@@ -60,6 +61,8 @@ class Segmenter(nn.Module):
         own_side: Whether cues tell the prior of texture by a cell's own side of a border, as they have since format 6.
         pyramid: Cells per side of the levels that guide the pixels of whole images (`PyramidGuidance`), coarse to
             fine; none to leave that out.
+        exposed: Whether it learned from images in one light (`Exposure`): whoever shows it an image puts it in that
+            light first, with `expose`.
         cue_mean: Of each cue over the project's pixels.
         cue_std: Of the same.
     """
@@ -79,6 +82,7 @@ class Segmenter(nn.Module):
         prior_side: int = 0,
         own_side: bool = True,
         pyramid: Sequence[int] = (),
+        exposed: bool = False,
         cue_mean: list[float],
         cue_std: list[float],
     ):
@@ -98,8 +102,23 @@ class Segmenter(nn.Module):
         self.prior_side = prior_side
         self.prior = PixelPrior(classes, own_side=own_side) if prior_side else None
         self.guidance = PyramidGuidance(classes, pyramid) if pyramid else None
+        self.exposure = Exposure() if exposed else None
         self.register_buffer("cue_mean", torch.tensor(cue_mean).view(1, KNOWN_CUES, 1, 1))
         self.register_buffer("cue_std", torch.tensor([max(value, 1e-3) for value in cue_std]).view(1, KNOWN_CUES, 1, 1))
+
+    def expose(
+        self, images: Float[Tensor, "b 3 H W"], ruled: Float[Tensor, "b 3 _ _"]
+    ) -> tuple[Float[Tensor, "b 3 H W"], Float[Tensor, "b 3 _ _"]]:
+        """Images as they were taken, and the same for the prior, in the light that it learned from.
+
+        Args:
+            images: Whole ones, in [0, 1].
+            ruled: See `forward`.
+        """
+        if self.exposure is None:
+            return images, ruled
+        gains = self.exposure.find_gains(images)
+        return apply_gains(images, gains), apply_gains(ruled, gains)
 
     def embed(self, images: Float[Tensor, "b 3 H W"], places: Float[Tensor, "_ h w 2"] | None = None) -> Embedded:
         """All that the losses need; maps at stride 4.

@@ -47,6 +47,7 @@ class Features:
         device = segmenter.cue_mean.device
         for image in images:
             inputs = image.image.to(device).contiguous(memory_format=torch.channels_last)
+            inputs, _ = segmenter.expose(inputs, inputs)
             with autocast(device, self.predictor.precision):
                 embedding = segmenter.embed(inputs).embedding
             found.append(embedding[0].float().cpu().numpy())

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from fs4cli.clustering.context import settle_in_context
 from fs4cli.clustering.learned import FeatureClusters, fit_feature_clusters
 from fs4cli.clustering.pixels import PixelClusters, PixelMaps, fit_pixel_clusters
-from fs4cli.data.cache import ImageCache
+from fs4cli.data.batches import Images
 from fs4cli.errors import Interrupted, ProjectError
 from fs4cli.files import explain_os_errors, read_json, write_bytes, write_json
 from fs4cli.model.device import Precision
@@ -57,7 +57,8 @@ class Assigner:
 
     Args:
         folder: Of the stage; rounds lie in it.
-        cache: The images.
+        images: As they are learned from.
+        is_exposed: They were put in one light.
         pyramid: Of each level its grid and the soft labels of every image's cells.
         is_guided: Assign and learn under the pyramid's guidance (PGG).
         classes: Clusters to find.
@@ -71,7 +72,8 @@ class Assigner:
     """
 
     folder: Path
-    cache: ImageCache
+    images: Images
+    is_exposed: bool
     pyramid: list[tuple[int, Float32[np.ndarray, "n _ _"]]]
     is_guided: bool
     classes: int
@@ -128,7 +130,7 @@ class Assigner:
         write_bytes(self._place(number) / _NETWORK, save(weights))
 
         def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
-            for soft in self._ask(segmenter, range(len(self.cache))):
+            for soft in self._ask(segmenter, range(len(self.images))):
                 yield soft
                 self._advance(task)
 
@@ -148,18 +150,18 @@ class Assigner:
         Args:
             segmenter: Any that is built as the one that will assign; left in eval mode.
         """
-        positions = np.linspace(0, len(self.cache) - 1, min(len(self.cache), TIMED)).astype(int).tolist()
+        positions = np.linspace(0, len(self.images) - 1, min(len(self.images), TIMED)).astype(int).tolist()
         segmenter.eval()
         for _ in self._ask(segmenter, positions[:1]):  # the first look at a size costs more than those after it
             pass
         started = time.perf_counter()
         for _ in self._ask(segmenter, positions):
             pass
-        return (time.perf_counter() - started) / len(positions) * len(self.cache)
+        return (time.perf_counter() - started) / len(positions) * len(self.images)
 
     def _ask(self, segmenter: Segmenter, positions: Sequence[int]) -> Iterator[Float32[np.ndarray, "h w k"]]:
         """The soft assignment of some images, by a segmenter."""
-        for maps in extract_maps(segmenter, self.cache, positions, **self._looks(), with_axes=False):
+        for maps in extract_maps(segmenter, self.images, positions, **self._looks(), with_axes=False):
             soft = torch.softmax(torch.from_numpy(maps.features), dim=2).numpy()
             yield refine_assignment(soft, maps.pixels) if self.refine else soft
 
@@ -176,12 +178,12 @@ class Assigner:
 
     def look(self, segmenter: Segmenter, learned: Assignment) -> SecondLook:
         """What a segmenter makes of some images, against what it learned from; its guidance is settled before."""
-        settle_guidance(segmenter, self.cache, **self._looks())
-        return look_again(segmenter, self.cache, learned.label_maps, refine=self.refine, **self._looks())
+        settle_guidance(segmenter, self.images, **self._looks())
+        return look_again(segmenter, self.images, learned.label_maps, refine=self.refine, **self._looks())
 
     def _assign_by_clustering(self, network: nn.Module) -> Assignment:
         """Round 1: pixel clusters of pretrained features and cues."""
-        extract = partial(extract_maps, network.to(self.device), self.cache, **self._looks())
+        extract = partial(extract_maps, network.to(self.device), self.images, **self._looks())
         clusters = self._find_clusters(extract)
         rule = None
         if isinstance(clusters, PixelClusters):
@@ -199,7 +201,7 @@ class Assigner:
         self.progress.say(f"train: classes are told apart by {told}")
 
         def assign(task: Task) -> Iterator[Float32[np.ndarray, "h w k"]]:
-            for maps in extract(positions=range(len(self.cache))):
+            for maps in extract(positions=range(len(self.images))):
                 soft = clusters.assign(self._show(maps))
                 yield refine_assignment(soft, maps.pixels) if self.refine else soft
                 self._advance(task)
@@ -209,7 +211,7 @@ class Assigner:
     def _find_clusters(self, extract: Callable[..., Iterator[DenseMaps]]) -> PixelClusters | FeatureClusters:
         """On a sample of the images; in view of their places, too, where PGG is wanted and places tell."""
         random = np.random.default_rng([self.seed, 29])
-        sample = np.sort(random.permutation(len(self.cache))[:SAMPLE])
+        sample = np.sort(random.permutation(len(self.images))[:SAMPLE])
         self.progress.say(f"train: finding {self.classes} classes on {len(sample)} images")
 
         def show(positions: np.ndarray) -> Iterator[PixelMaps]:
@@ -218,14 +220,14 @@ class Assigner:
         options: dict[str, Any] = {"number": len(sample), "seed": self.seed}
         if self.grouping == "features":
             return fit_feature_clusters(show(sample), self.classes, **options)
-        clusters = fit_pixel_clusters(show(sample), self.classes, **options)
+        clusters = fit_pixel_clusters(show(sample), self.classes, is_exposed=self.is_exposed, **options)
         spread = sample[np.linspace(0, len(sample) - 1, min(len(sample), CONTEXT)).astype(int)]
         return settle_in_context(clusters, show(spread), [grid for grid, _ in self.pyramid] if self.is_guided else [])
 
     def _write(
         self, number: int, assign: Callable[[Task], Iterator[Float32[np.ndarray, "h w k"]]], **more: Any
     ) -> Assignment:
-        with self.progress.task(f"assign {number}", len(self.cache), unit="images") as task:
+        with self.progress.task(f"assign {number}", len(self.images), unit="images") as task:
             return write_assignment(self._place(number), assign(task), self.pyramid, self.classes, **more)
 
     def _advance(self, task: Task) -> None:

@@ -19,6 +19,7 @@ from fs4cli.clustering.repeats import FEWEST_IMAGES
 from fs4cli.errors import ConfigError, Interrupted
 from fs4cli.model.extraction import Images, extract_maps
 from fs4cli.progress import Progress
+from fs4cli.training.exposing import expose, find_exposure
 
 COUNTS = (3, 4, 5, 6, 8, 10, 12, 15, 20)
 """Numbers that are tried. Two always agree well and say little: whoever wants two can say so."""
@@ -78,6 +79,8 @@ def count_classes(images: CountedImages, *, short_side: int, seed: int, progress
             f"the number of classes cannot be found out from {len(images)} images, it takes {_FEWEST}",
             hints=("say how many there are, for example with `--classes 5`",),
         )
+    exposure = find_exposure(images, classes=COUNTS[0], short_side=short_side, seed=seed)
+    images = expose(images, exposure)
     random = np.random.default_rng([seed, 37])
     positions = random.permutation(len(images))[:SAMPLE].tolist()
     cpu = torch.device("cpu")
@@ -89,7 +92,15 @@ def count_classes(images: CountedImages, *, short_side: int, seed: int, progress
     with progress.task("count classes", len(counts), unit="numbers") as task:
         for count in counts:
             # from starts that lie far apart, groupings agree on too many classes as well: on six of three colours
-            found = fit_pixel_clusters(shown, count, number=len(shown), seed=seed, vote=False, thorough=False)
+            found = fit_pixel_clusters(
+                shown,
+                count,
+                number=len(shown),
+                seed=seed,
+                vote=False,
+                thorough=False,
+                is_exposed=exposure is not None,
+            )
             agreement[count] = found.summary["agreement"]
             task.advance()
             signal = progress.stop_requested()

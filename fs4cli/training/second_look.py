@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fs4cli.clustering.agreement import mutual_information
 from fs4cli.clustering.health import Health, count_edges, find_lost, measure_health
-from fs4cli.data.cache import ImageCache
+from fs4cli.data.batches import Images
 from fs4cli.data.label_maps import LabelMaps
 from fs4cli.model.device import Precision
 from fs4cli.model.extraction import MULTIPLE, STRIDE, extract_maps
@@ -48,7 +48,7 @@ class SecondLook:
 @torch.no_grad()
 def look_again(
     segmenter: Segmenter,
-    cache: ImageCache,
+    images: Images,
     label_maps: LabelMaps,
     *,
     refine: bool,
@@ -60,17 +60,17 @@ def look_again(
 
     Args:
         segmenter: In eval mode.
-        cache: All images.
+        images: All of them.
         label_maps: What they were assigned to.
         refine: Whether assignments are sharpened along edges.
         short_side: Of the first look, in pixels.
         device: Where the segmenter is.
         precision: Of its work.
     """
-    positions = np.linspace(0, len(cache) - 1, min(len(cache), LOOKED_AT)).astype(int).tolist()
+    positions = np.linspace(0, len(images) - 1, min(len(images), LOOKED_AT)).astype(int).tolist()
     extract = partial(
         extract_maps,
-        images=cache,
+        images=images,
         positions=positions,
         short_side=short_side,
         device=device,

@@ -16,6 +16,7 @@ from fs4cli.planning.budget import measure_steps, plan_budget
 from fs4cli.planning.stage import OpenedStage, whole
 from fs4cli.stages.train.workshop import Trained, Workshop
 from fs4cli.training.assigning import Assigner
+from fs4cli.training.exposing import settle_exposure
 from fs4cli.training.round_fit import add_up
 from fs4cli.training.rounds import Rounds
 from fs4cli.training.segmentation import OTHER_LIGHT, OWN_LIGHT, Segmentation, SegmentationOptions
@@ -36,6 +37,7 @@ def train_fs4(opened: OpenedStage, shop: Workshop, budget: str | None) -> tuple[
         Interrupted: A signal asked to stop; all is saved.
         ProjectError: What an earlier run left cannot be read.
     """
+    shop = _expose(shop)
     assigner = _open_assigner(shop)
     rounds, first = Rounds(assigner), assigner.find_first(shop.load_pretrained)
     objective, source = _build_objective(shop, assigner), shop.open_batches()
@@ -59,11 +61,30 @@ def train_fs4(opened: OpenedStage, shop: Workshop, budget: str | None) -> tuple[
     return opened, Trained(objective.average, add_up(parts), Division(health, last.shares))
 
 
+def _expose(shop: Workshop) -> Workshop:
+    """The workshop, with its images in one light where they have one in common."""
+    if not shop.settings.train.exposure:
+        return shop
+    folder = shop.project.stage("train")
+    exposure = settle_exposure(
+        folder / "exposure.json",
+        shop.cache,
+        is_begun=(folder / "round-1").exists(),
+        classes=shop.classes,
+        short_side=shop.short_side,
+        seed=shop.settings.seed,
+    )
+    if exposure is not None:
+        shop.progress.say("train: images show the same things in the same places: all are seen in one light")
+    return replace(shop, exposure=exposure)
+
+
 def _open_assigner(shop: Workshop) -> Assigner:
     chosen = shop.settings
     return Assigner(
         folder=shop.project.stage("train"),
-        cache=shop.cache,
+        images=shop.images,
+        is_exposed=shop.exposure is not None,
         pyramid=shop.pyramid,
         is_guided=chosen.train.pyramid,
         classes=shop.classes,

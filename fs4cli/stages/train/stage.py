@@ -104,6 +104,7 @@ def _describe(shop: Workshop, segmenter: Segmenter, summary: dict) -> ModelCard:
         nearest=segmenter.nearest,
         prior_side=segmenter.prior_side,
         pyramid=() if segmenter.guidance is None else segmenter.guidance.grids,
+        exposed=segmenter.exposure is not None,
         scaling=_read_scaling(shop.project),
         from_scratch=recorded_value(shop.project, "pretrain", "pretrain.weights") is None,
         summary={**summary, "seed": shop.settings.seed},

@@ -14,9 +14,10 @@ from torch import nn
 
 from fs4cli.clustering.health import Division
 from fs4cli.config import Settings
-from fs4cli.data.batches import BatchSource
+from fs4cli.data.batches import BatchSource, Images
 from fs4cli.data.cache import ImageCache
 from fs4cli.model.device import Precision, choose_device, choose_precision
+from fs4cli.model.exposure import Exposure
 from fs4cli.model.extraction import measure_cues
 from fs4cli.model.network import DenseNetwork, load_network
 from fs4cli.model.segmenter import Segmenter
@@ -26,6 +27,7 @@ from fs4cli.progress import Progress
 from fs4cli.project.project import Project
 from fs4cli.project.record import recorded_value
 from fs4cli.training.checkpoint import CheckpointFolder
+from fs4cli.training.exposing import expose
 from fs4cli.training.fit import FitResult, fit
 from fs4cli.training.round_fit import FitRound, Schedule, make_round_fit
 from fs4cli.training.schedule import build_optimizer
@@ -58,12 +60,13 @@ class Workshop:
     Args:
         project: Whose.
         settings: Without any `auto`, but for the steps, where the budget is still to set them.
-        cache: The images.
+        cache: The images, as they were taken.
         device: Where to work.
         precision: Of the network's work.
         short_side: Of images whose pixels are assigned, in pixels.
         pyramid: Of each level its grid and the soft labels of every image's cells.
         progress: Told what happens; asked whether to save or stop.
+        exposure: What sees the images in one light; None if they are learned from as they are.
     """
 
     project: Project
@@ -74,6 +77,12 @@ class Workshop:
     short_side: int
     pyramid: list[tuple[int, Float32[np.ndarray, "n _ _"]]]
     progress: Progress
+    exposure: Exposure | None = None
+
+    @property
+    def images(self) -> Images:
+        """As they are learned from."""
+        return expose(self.cache, self.exposure)
 
     @property
     def classes(self) -> int:
@@ -97,8 +106,8 @@ class Workshop:
             nearest: Whether its head is the centroids of a baseline; then it has no context.
         """
         positions = np.linspace(0, len(self.cache) - 1, min(len(self.cache), _SEEN_FOR_CUES)).astype(int).tolist()
-        mean, std = measure_cues(self.cache, positions, short_side=self.short_side)
-        return Segmenter(
+        mean, std = measure_cues(self.images, positions, short_side=self.short_side)
+        segmenter = Segmenter(
             self.load_pretrained(),
             channels=self.settings.model.channels,
             classes=self.classes,
@@ -107,15 +116,19 @@ class Workshop:
             nearest=nearest,
             prior_side=self.short_side if has_prior else 0,
             pyramid=grids,
+            exposed=self.exposure is not None,
             cue_mean=mean.tolist(),
             cue_std=std.tolist(),
         )
+        if segmenter.exposure is not None and self.exposure is not None:
+            segmenter.exposure.load_state_dict(self.exposure.state_dict())
+        return segmenter
 
     def open_batches(self) -> BatchSource:
         """Windows of the images, as large as they are cached."""
         side = self.cache.short_side
         size = whole(self.settings.train.batch_size)
-        return BatchSource(self.cache, batch_size=size, window=(side, side), seed=self.settings.seed)
+        return BatchSource(self.images, batch_size=size, window=(side, side), seed=self.settings.seed)
 
     def make_fit(self, objective: nn.Module, source: BatchSource) -> FitRound:
         """What trains the objective until the end of a round; the steps have been planned."""
