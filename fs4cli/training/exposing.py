@@ -13,20 +13,22 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import UInt8
+from PIL import Image
 
 from fs4cli.clustering.light import is_light_alike
 from fs4cli.data.batches import Images
+from fs4cli.errors import ProjectError
 from fs4cli.files import read_json, write_json
 from fs4cli.model.axes import LAB_UNITS
 from fs4cli.model.cues import find_lab
-from fs4cli.model.exposure import Exposure, divide_places, find_reference
+from fs4cli.model.exposure import PLACES, Exposure, divide_places, find_reference
 from fs4cli.model.extraction import STRIDE, shrink_image
 
 SAMPLE = 100
 """Images that are asked, at most."""
 
-_KEPT = 65_536
-"""Images whose factors are remembered, at most: 50 bytes each."""
+_KEPT = 4096
+"""Images whose tables are remembered, at most: 6 kB each."""
 
 
 class ExposedImages:
@@ -40,22 +42,21 @@ class ExposedImages:
     def __init__(self, images: Images, exposure: Exposure):
         self.images = images
         self.exposure = exposure
-        self._look_up = lru_cache(maxsize=_KEPT)(self._find_table)
+        self._look_up = lru_cache(maxsize=_KEPT)(self._make_table)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, position: int, /) -> UInt8[np.ndarray, "H W 3"]:
         """The image at that position."""
-        table = self._look_up(position)
-        pixels = self.images[position]
-        return np.stack([table[channel][pixels[..., channel]] for channel in range(3)], axis=2)
+        # Pillow looks values up in a table several times as fast as numpy does
+        return np.asarray(Image.fromarray(self.images[position]).point(self._look_up(position)))
 
-    def _find_table(self, position: int) -> UInt8[np.ndarray, "3 256"]:
-        """What each value of each channel becomes."""
+    def _make_table(self, position: int) -> list[int]:
+        """What each value becomes, 256 for each channel."""
         whole = torch.from_numpy(np.array(self.images[position])).permute(2, 0, 1)[None].float() / 255
         gains = self.exposure.find_gains(whole)[0].numpy()
-        return np.rint(np.arange(256) * gains[:, None]).clip(0, 255).astype(np.uint8)
+        return np.rint(np.arange(256) * gains[:, None]).clip(0, 255).astype(int).ravel().tolist()
 
 
 def expose(images: Images, exposure: Exposure | None) -> Images:
@@ -96,11 +97,30 @@ def settle_exposure(
         classes: How many are to be told apart.
         short_side: At which they are looked at, in pixels.
         seed: Of the sample.
+
+    Raises:
+        ProjectError: The file is damaged.
     """
     if not path.exists():
         if is_begun:
             return None
         found = find_exposure(images, classes=classes, short_side=short_side, seed=seed)
         write_json(path, {"reference": None if found is None else found.reference.tolist()})
-    reference = read_json(path)["reference"]
-    return None if reference is None else Exposure(torch.tensor(reference))
+    return _read(path)
+
+
+def _read(path: Path) -> Exposure | None:
+    # not its own hint, to delete it: training would go on with images in another light
+    hints = ("restore it from a copy, or start over with `fs4 train --fresh`",)
+    try:
+        reference = read_json(path)["reference"]
+        if reference is None:
+            return None
+        values = torch.tensor(reference, dtype=torch.float32)
+        if values.shape != (3, PLACES, PLACES) or not (torch.isfinite(values) & (values >= 0)).all():
+            raise ValueError(f"it does not hold the brightness of {PLACES} x {PLACES} places in three channels")
+    except ProjectError as error:
+        raise ProjectError(error.message, hints=hints) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProjectError(f"`{path}` is damaged: {error}", hints=hints) from error
+    return Exposure(values)

@@ -53,6 +53,17 @@ def test_a_loaded_model_predicts_as_the_saved_one(saved):
     assert torch.allclose(loaded.probabilities(images), _segmenter().probabilities(images), atol=1e-5)
 
 
+def test_the_light_that_a_model_sees_images_in_is_part_of_its_file(tmp_path):
+    card = replace(CARD, exposed=True)
+    segmenter = build_segmenter(card)
+    assert segmenter.exposure is not None
+    segmenter.exposure.reference.fill_(0.25)
+    save_model(tmp_path / "model.safetensors", segmenter, card)
+    loaded, _ = load_model(tmp_path / "model.safetensors", CPU)
+
+    assert loaded.exposure is not None and loaded.exposure.reference.unique().tolist() == [0.25]
+
+
 def test_saving_what_was_loaded_gives_the_same_file(saved, tmp_path):
     save_model(tmp_path / "again.safetensors", *load_model(saved, CPU))
     assert (tmp_path / "again.safetensors").read_bytes() == saved.read_bytes()
@@ -147,6 +158,8 @@ def test_a_model_of_a_newer_fs4_is_refused_as_such(saved):
         {"classes": "abc"},
         {"place": 1},
         {"context": "yes"},
+        {"exposed": 1},
+        {"exposed": True},  # and the weights know no light
         {"summary": []},
     ],
 )

@@ -56,7 +56,7 @@ WRITES = {
         *("record.json", "metrics.jsonl", "model.safetensors", "model.json", "../plan.json"),
         *("checkpoints/manifest.json", "checkpoints/step-N.pt"),
         *("round-N/labels.bin", "round-N/confidence.bin", "round-N/table.npy", "round-N/expected.npz"),
-        *("round-N/round.json", "round-N/grouping.json"),
+        *("round-N/round.json", "round-N/grouping.json", "exposure.json"),
     },
     "predict": {"record.json", "classes.json", "predictions.jsonl", "predictions.csv", "masks/N.png"},
     "evaluate": {"record.json", "report.json", "confusion.npy"},

@@ -30,7 +30,7 @@ OWN = {
     "cluster": "classes preset seed model.backbone model.channels cluster.grids cluster.clusters cluster.balanced",
     "train": "classes preset seed precision model.backbone model.channels train.steps train.batch_size train.window"
     " train.crop train.learning_rate train.method train.pyramid train.context train.grouping"
-    " train.refine train.prior train.rounds",
+    " train.exposure train.refine train.prior train.rounds",
     "predict": "precision predict.size predict.flip predict.refine",
     "evaluate": "predict.size predict.flip predict.refine evaluate.void",
 }
@@ -88,6 +88,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "train.method": st.sampled_from(["fs4", "picie", "picie-as-released", "mdc", "kmeans"]),
     "train.grouping": st.sampled_from(["auto", "cues", "features"]),
     "train.refine": st.booleans(),
+    "train.exposure": st.booleans(),
     "train.prior": st.booleans(),
     "train.rounds": st.integers(1, 20),
     "train.checkpoint_every": st.floats(0.001, 1e4),

@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -16,6 +17,7 @@ from fs4cli.clustering.health import find_collapse
 from fs4cli.config import Settings
 from fs4cli.errors import Interrupted, ProjectError
 from fs4cli.files import read_json_lines
+from fs4cli.model.inference import predict_mask
 from fs4cli.model.model_file import load_model, read_card
 from fs4cli.pipeline import train_from_images
 from fs4cli.progress import SilentProgress
@@ -117,6 +119,52 @@ def test_pixels_can_be_embedded_with_their_neighbours(project):
     segmenter, card = load_model(project.model, torch.device("cpu"))
     assert card.context and segmenter.context is not None
     assert segmenter.probabilities(torch.rand(1, 3, 64, 64)).shape == (1, CLASSES, 64, 64)
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory) -> Path:
+    """A project of one road at any hour, pretrained and clustered."""
+    folder = tmp_path_factory.mktemp("road")
+    random = np.random.default_rng(0)
+    (folder / "images").mkdir()
+    for number, light in enumerate(np.linspace(0.5, 1.4, IMAGES)):
+        picture = np.empty((64, 64, 3))
+        picture[:24], picture[24:] = (120, 140, 170), (70, 68, 64)
+        picture[30:50, 8 * (number % 5) : 8 * (number % 5) + 20] = (150, 60, 50)
+        noisy = light * (picture + random.normal(0, 4, picture.shape))
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / "images" / f"{number}.png")
+    project = Project(folder / "project")
+    train_from_images(project, choose_tiny(), images=[str(folder / "images")], progress=SilentProgress())
+    return project.root
+
+
+def test_a_road_at_any_hour_is_learned_from_and_segmented_in_one_light(road):
+    segmenter, card = load_model(Project(road).model, torch.device("cpu"))
+    pixels = np.asarray(Image.open(road.parent / "images" / "4.png"))
+    dimmer = np.rint(pixels * 0.6).astype(np.uint8)
+    options = {"short_side": 96, "flip": False, "refine": False}
+    mask, dim = (predict_mask(segmenter, one, **options)[0] for one in (pixels, dimmer))
+
+    assert card.exposed
+    assert (mask == dim).mean() > 0.99
+
+
+def test_a_road_is_learned_from_as_it_was_photographed_if_that_is_asked_for(road, tmp_path):
+    project = Project(shutil.copytree(road, tmp_path / "project", ignore=shutil.ignore_patterns("train")))
+    _train(project, choose_tiny(train__exposure=False, train__steps=2, train__rounds=1))
+
+    assert not read_card(project.model).exposed
+    assert not (project.stage("train") / "exposure.json").exists()
+
+
+@pytest.mark.parametrize(("task", "after"), [("assign 1", 3), ("train", 4)])
+def test_a_run_in_one_light_that_is_stopped_ends_as_one_that_was_left_alone(road, tmp_path, task, after):
+    project = Project(shutil.copytree(road, tmp_path / "project", ignore=shutil.ignore_patterns("train")))
+    with pytest.raises(Interrupted):
+        _train(project, progress=Stopping(task, after))
+    _train(project)
+
+    assert project.model.read_bytes() == Project(road).model.read_bytes()
 
 
 def test_parts_of_the_method_can_be_left_out(project):
