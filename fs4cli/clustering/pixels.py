@@ -9,7 +9,6 @@ from a few hundred images join only where the cues bear them out.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
 import numpy as np
 import torch
@@ -27,14 +26,15 @@ from fs4cli.clustering.evidence import (
     list_evidence,
     measure_place,
 )
-from fs4cli.clustering.finder import FEATURE_COUNTS, Finder, PlainGroupings
+from fs4cli.clustering.finder import FEATURE_COUNTS
 from fs4cli.clustering.frame import Frame, add_frame, find_frame, leave_out_frame
 from fs4cli.clustering.grouping import Grouping
-from fs4cli.clustering.light import LIGHT_ALIKE, is_light_uneven, measure_light, take_axes
+from fs4cli.clustering.light import LIGHT_ALIKE, measure_light, take_axes
 from fs4cli.clustering.mixture import NOISE
-from fs4cli.clustering.regions import REGIONS_ENOUGH, average_texture, find_regions
-from fs4cli.clustering.repeats import SHARE, SURE, Settled, draw_parts, settle_first, settle_runs, weigh_parts
+from fs4cli.clustering.regions import average_texture, find_regions
+from fs4cli.clustering.repeats import SHARE, draw_parts
 from fs4cli.clustering.rule import DOUBTED, LinearRule, find_power, find_rule
+from fs4cli.clustering.search import Search
 from fs4cli.model.axes import TEXTURE
 from fs4cli.model.guidance import PyramidGuidance
 
@@ -175,41 +175,29 @@ def fit_pixel_clusters(
     place, light, bright_lines = measure_place(shown), measure_light(shown), are_lines_bright(shown)
     with_place = place > PLACE_MATTERS
     axes = list_axes(with_place=with_place, bright_lines=bright_lines)
-    described = np.concatenate([one.reshape(-1, one.shape[2])[ids] for one, ids in zip(whole, chosen, strict=True)])
+    described = _describe_chosen(whole, chosen)
     evidence = list_evidence(place, is_grey=are_images_grey(whole))
     has_texture = any(not set(TEXTURE).isdisjoint(known) for known in evidence.values())
-    told = _tell_regions(whole, chosen) if thorough and has_texture else described
-    parts = draw_parts([len(ids) for ids in chosen], seed)
+    averaged = (average_texture(one, find_regions(one)) for one in whole)
     feature_axes = _find_axes(features) if features.shape[1] >= max(FEATURE_COUNTS) else None
     learned = features[:, :0] if feature_axes is None else feature_axes.project(features)
-    inside = np.concatenate([find_insides(one).ravel()[ids] for one, ids in zip(whole, chosen, strict=True)])
-
-    @cache
-    def know(is_relative: bool, by_region: bool) -> PlainGroupings:
-        judge = take_axes(described, axes, is_relative=is_relative)
-        sample = take_axes(told, axes, is_relative=is_relative) if by_region else judge
-        return PlainGroupings(sample, judge, inner, evidence, thorough)
-
-    def settle_plain(plain: PlainGroupings) -> Settled:
-        return settle_first(Finder(plain, plain.sample), parts, inner, seed=seed, thorough=thorough)
-
-    leads, is_alike = place > PLACE_LEADS, is_exposed or light > LIGHT_ALIKE
-    settled = settle_plain(know(True, False)) if leads and is_alike else None
-    is_relative = settled is not None and settled.agreement >= SURE
-    if not is_relative:
-        may_differ = is_alike or not leads
-        is_relative = may_differ and is_light_uneven(described, axes, inner, evidence, parts, seed=seed)
-        settled = None
-    plain = know(is_relative, False)
-    if told is not described:
-        plain = _choose_texture(know(is_relative, True), plain, parts, seed)
-    if settled is None and learned.shape[1]:
-        settled = settle_plain(plain)
-    sample, judge = plain.sample, plain.judge
-    if settled is None or settled.agreement < SURE:
-        rows = np.concatenate([sample, learned], axis=1)
-        finder, options = Finder(plain, rows), {"vote": vote, "thorough": thorough}
-        settled = settle_runs(finder, rows, judge, parts, inside, inner, seed=seed, **options)
+    found = Search(
+        described=described,
+        told=_describe_chosen(averaged, chosen) if thorough and has_texture else described,
+        learned=learned,
+        inside=np.concatenate([find_insides(one).ravel()[ids] for one, ids in zip(whole, chosen, strict=True)]),
+        axes=axes,
+        evidence=evidence,
+        classes=inner,
+        parts=draw_parts([len(ids) for ids in chosen], seed),
+        leads=place > PLACE_LEADS,
+        is_alike=is_exposed or light > LIGHT_ALIKE,
+        seed=seed,
+        vote=vote,
+        thorough=thorough,
+    ).settle()
+    settled, is_relative = found.settled, found.is_relative
+    sample, judge = found.plain.sample, found.plain.judge
     grouping, ids = settled.run.grouping, settled.run.ids
     if framed is not None:
         outer = take_axes(framed[0], axes, is_relative=is_relative)
@@ -218,7 +206,7 @@ def fit_pixel_clusters(
         grouping = add_frame(grouping, rows, np.concatenate([outer, more], axis=1))
         judge, ids = np.concatenate([judge, outer]), np.append(ids, np.full(len(outer), inner))
     power = find_power(settled.agreement, place) if frame is None else DOUBTED
-    by_region = plain.sample is not plain.judge and not set(TEXTURE).isdisjoint(grouping.axes)
+    by_region = sample is not found.plain.judge and not set(TEXTURE).isdisjoint(grouping.axes)
     return PixelClusters(
         grouping,
         find_rule(grouping, judge, ids, axes, is_relative=is_relative, power=power, by_region=by_region),
@@ -287,20 +275,11 @@ def _sample(
     return pixels, np.concatenate(features), whole
 
 
-def _choose_texture(
-    of_regions: PlainGroupings, of_cells: PlainGroupings, parts: Sequence[Int64[np.ndarray, " _"]], seed: int
-) -> PlainGroupings:
-    """Groupings in the texture of regions, unless they explain far less: then regions hold several textures."""
-    regional, own = (weigh_parts(Finder(one, one.sample), parts, seed=seed) for one in (of_regions, of_cells))
-    return of_regions if regional >= REGIONS_ENOUGH * own else of_cells
-
-
-def _tell_regions(
-    whole: Sequence[Float32[np.ndarray, "_ _ a"]], chosen: Sequence[Int64[np.ndarray, " _"]]
+def _describe_chosen(
+    whole: Iterable[Float32[np.ndarray, "_ _ a"]], chosen: Sequence[Int64[np.ndarray, " _"]]
 ) -> Float32[np.ndarray, "n a"]:
-    """The axes of the chosen pixels of each image, with the texture of their regions."""
-    averaged = (average_texture(axes, find_regions(axes)) for axes in whole)
-    return np.concatenate([axes.reshape(-1, axes.shape[2])[ids] for axes, ids in zip(averaged, chosen, strict=True)])
+    """The axes of the chosen pixels of each image."""
+    return np.concatenate([axes.reshape(-1, axes.shape[2])[ids] for axes, ids in zip(whole, chosen, strict=True)])
 
 
 def _set_frame_aside(

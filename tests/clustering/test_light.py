@@ -96,8 +96,8 @@ def test_where_the_place_leads_colours_are_relative_if_it_is_the_light_that_chan
 def test_light_that_changes_alike_is_left_where_groupings_do_not_agree_without_it(random, monkeypatch):
     maps = [draw_street(random, light)[0] for light in np.linspace(-20, 20, 12)]
     asked = []
-    monkeypatch.setattr("fs4cli.clustering.pixels.SURE", 1.1)
-    monkeypatch.setattr("fs4cli.clustering.pixels.is_light_uneven", lambda *_, **__: asked.append(True) or False)
+    monkeypatch.setattr("fs4cli.clustering.search.SURE", 1.1)
+    monkeypatch.setattr("fs4cli.clustering.search.is_light_uneven", lambda *_, **__: asked.append(True) or False)
     clusters = fit_pixel_clusters(maps, 3, number=12, seed=0)
 
     assert asked == [True] and not clusters.summary["relative_colour"]
@@ -105,7 +105,7 @@ def test_light_that_changes_alike_is_left_where_groupings_do_not_agree_without_i
 
 def test_clusters_without_light_are_not_looked_for_where_places_say_that_it_is_no_light(random, monkeypatch):
     maps = [draw_sky(random, light)[0] for light in np.linspace(-20, 20, 12)]
-    monkeypatch.setattr("fs4cli.clustering.pixels.is_light_uneven", lambda *_, **__: pytest.fail("it was asked"))
+    monkeypatch.setattr("fs4cli.clustering.search.is_light_uneven", lambda *_, **__: pytest.fail("it was asked"))
     clusters = fit_pixel_clusters(maps, 3, number=12, seed=0)
 
     assert not clusters.summary["relative_colour"]

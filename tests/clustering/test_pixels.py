@@ -122,7 +122,7 @@ def draw_misled(random):
 
 
 def test_learned_features_that_say_something_else_are_not_believed(random, monkeypatch):
-    monkeypatch.setattr("fs4cli.clustering.pixels.SURE", 1.1)  # else they are not even asked
+    monkeypatch.setattr("fs4cli.clustering.search.SURE", 1.1)  # else they are not even asked
     maps = draw_misled(random)
     clusters = fit_pixel_clusters([one for one, _ in maps], 2, number=10, seed=0)
     right = np.mean([clusters.assign(one).argmax(2) == truth for one, truth in maps])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fs4cli.clustering import finder, pixels
+from fs4cli.clustering import finder, search
 from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.mixture import make_mixture
 from fs4cli.clustering.pixels import PixelMaps, fit_pixel_clusters
@@ -30,7 +30,7 @@ def test_it_says_what_the_grouping_says(random, monkeypatch, with_features):
         return Grouping("with features", axes, make_mixture(together[:, axes], ids, clusters)), {}
 
     monkeypatch.setattr(finder, "join_features", join)
-    monkeypatch.setattr(pixels, "SURE", 1.1)  # else none joins, as classes are this plain
+    monkeypatch.setattr(search, "SURE", 1.1)  # else none joins, as classes are this plain
     maps, images = [], []
     for _ in range(10):
         truth = random.integers(0, 2, (16, 16))

@@ -1,0 +1,129 @@
+"""From what sampled pixels say to the clusters in them: which colours and which texture to believe, and which run.
+
+In: the axes of sampled pixels, as each says them and as its region does, and learned features. Out: the runs that were
+settled on, and what they were made from.
+
+Ours: docs/grouping.md, sections 1 to 7.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+from fs4cli.clustering.finder import Finder, PlainGroupings
+from fs4cli.clustering.light import is_light_uneven, take_axes
+from fs4cli.clustering.regions import REGIONS_ENOUGH
+from fs4cli.clustering.repeats import SURE, Settled, settle_first, settle_runs, weigh_parts
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search comes to.
+
+    Args:
+        settled: The clusters, and how far they are to be believed.
+        plain: In what plain evidence they were looked for.
+        is_relative: Colour counts less the mean of its image there.
+    """
+
+    settled: Settled
+    plain: PlainGroupings
+    is_relative: bool
+
+
+@dataclass(frozen=True)
+class Search:
+    """Looks for clusters.
+
+    Args:
+        described: All of `fs4cli.model.axes` of the sampled pixels, as each says them itself.
+        told: The same with the texture of their regions; the very same array where regions are not to be asked.
+        learned: Axes of learned features, the most important first; of width 0 if there are none.
+        inside: Which pixels lie inside things, from `fs4cli.clustering.evidence.find_insides`.
+        axes: Which axes count.
+        evidence: What clusters may be made from, from `fs4cli.clustering.evidence.list_evidence`.
+        classes: How many clusters.
+        parts: From `fs4cli.clustering.repeats.draw_parts`.
+        leads: Whether the place leads.
+        is_alike: Whether light changes alike all over the images.
+        seed: Of k-means.
+        vote: See `fs4cli.clustering.pixels.fit_pixel_clusters`.
+        thorough: See there.
+    """
+
+    described: Float32[np.ndarray, "n a"]
+    told: Float32[np.ndarray, "n a"]
+    learned: Float32[np.ndarray, "n f"]
+    inside: Bool[np.ndarray, " n"]
+    axes: tuple[int, ...]
+    evidence: Mapping[str, tuple[int, ...]]
+    classes: int
+    parts: Sequence[Int64[np.ndarray, " _"]]
+    leads: bool
+    is_alike: bool
+    seed: int
+    vote: bool
+    thorough: bool
+    _known: dict[tuple[bool, bool], PlainGroupings] = field(default_factory=dict, repr=False)
+
+    def settle(self) -> Found:
+        """The clusters that are believed.
+
+        Raises:
+            ValueError: There are fewer pixels than classes.
+        """
+        is_relative, settled = self._compare_colours()
+        plain = self._choose_texture(is_relative)
+        if settled is None and self.learned.shape[1]:
+            settled = self._settle_plain(plain)
+        if settled is None or settled.agreement < SURE:
+            rows = np.concatenate([plain.sample, self.learned], axis=1)
+            settled = settle_runs(
+                Finder(plain, rows),
+                rows,
+                plain.judge,
+                self.parts,
+                self.inside,
+                self.classes,
+                seed=self.seed,
+                vote=self.vote,
+                thorough=self.thorough,
+            )
+        return Found(settled, plain, is_relative)
+
+    def _compare_colours(self) -> tuple[bool, Settled | None]:
+        """Whether colours count less the mean of their image, and the runs that said so, if runs did."""
+        if self.leads and self.is_alike:
+            settled = self._settle_plain(self._know(is_relative=True, by_region=False))
+            if settled.agreement >= SURE:
+                return True, settled
+        elif self.leads:
+            return False, None
+        options = {"seed": self.seed}
+        return is_light_uneven(self.described, self.axes, self.classes, self.evidence, self.parts, **options), None
+
+    def _choose_texture(self, is_relative: bool) -> PlainGroupings:
+        """Groupings in the texture of regions, unless they explain far less: then regions hold several textures."""
+        of_cells = self._know(is_relative=is_relative, by_region=False)
+        if self.told is self.described:
+            return of_cells
+        of_regions = self._know(is_relative=is_relative, by_region=True)
+        regional, own = (
+            weigh_parts(Finder(one, one.sample), self.parts, seed=self.seed) for one in (of_regions, of_cells)
+        )
+        return of_regions if regional >= REGIONS_ENOUGH * own else of_cells
+
+    def _settle_plain(self, plain: PlainGroupings) -> Settled:
+        finder = Finder(plain, plain.sample)
+        return settle_first(finder, self.parts, self.classes, seed=self.seed, thorough=self.thorough)
+
+    def _know(self, *, is_relative: bool, by_region: bool) -> PlainGroupings:
+        """Groupings in that plain evidence; asked again, those that were made are there."""
+        key = is_relative, by_region
+        if key not in self._known:
+            judge = take_axes(self.described, self.axes, is_relative=is_relative)
+            sample = take_axes(self.told, self.axes, is_relative=is_relative) if by_region else judge
+            self._known[key] = PlainGroupings(sample, judge, self.classes, self.evidence, self.thorough)
+        return self._known[key]
