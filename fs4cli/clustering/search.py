@@ -101,8 +101,8 @@ class Search:
                 return True, settled
         elif self.leads:
             return False, None
-        options = {"seed": self.seed}
-        return is_light_uneven(self.described, self.axes, self.classes, self.evidence, self.parts, **options), None
+        asked = self.described, self.axes, self.classes, self.evidence, self.parts
+        return is_light_uneven(*asked, seed=self.seed), None
 
     def _choose_texture(self, is_relative: bool) -> PlainGroupings:
         """Groupings in the texture of regions, unless they explain far less: then regions hold several textures."""

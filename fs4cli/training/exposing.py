@@ -49,7 +49,6 @@ class ExposedImages:
 
     def __getitem__(self, position: int, /) -> UInt8[np.ndarray, "H W 3"]:
         """The image at that position."""
-        # Pillow looks values up in a table several times as fast as numpy does
         return np.asarray(Image.fromarray(self.images[position]).point(self._look_up(position)))
 
     def _make_table(self, position: int) -> list[int]:
