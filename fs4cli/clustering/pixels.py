@@ -35,8 +35,10 @@ from fs4cli.clustering.regions import average_texture, find_regions
 from fs4cli.clustering.repeats import SHARE, draw_parts
 from fs4cli.clustering.rule import DOUBTED, LinearRule, find_power, find_rule
 from fs4cli.clustering.search import Search
+from fs4cli.clustering.usual import find_usual
 from fs4cli.model.axes import TEXTURE
 from fs4cli.model.guidance import PyramidGuidance
+from fs4cli.model.place_map import PlaceMap
 
 VECTORS = 12_000
 """Pixels that each run finds the clusters on, about as many of each image."""
@@ -94,6 +96,7 @@ class PixelClusters:
         guidance: What the places of its pixels say of them; None if they tell nothing.
         frame: Where all images show the last cluster; None if they have no frame.
         by_region: The grouping knows the texture of a pixel's region, not the pixel's own.
+        place_map: What usually lies at each place, which stands for row and column; None if they are told themselves.
         summary: What was found out from the images; goes into JSON.
     """
 
@@ -105,6 +108,7 @@ class PixelClusters:
     guidance: PyramidGuidance | None = None
     frame: Frame | None = None
     by_region: bool = False
+    place_map: PlaceMap | None = None
     summary: dict = field(default_factory=dict)
 
     def assign(self, maps: PixelMaps) -> Float32[np.ndarray, "h w k"]:
@@ -138,6 +142,8 @@ class PixelClusters:
         return self._take(maps.axes)
 
     def _take(self, axes: Float32[np.ndarray, "h w a"]) -> Float32[np.ndarray, "n d"]:
+        if self.place_map is not None:
+            axes = _map_places(axes, self.place_map)
         return take_axes(axes.reshape(-1, axes.shape[2]), self.axes, is_relative=self.is_relative)
 
 
@@ -181,16 +187,20 @@ def fit_pixel_clusters(
     averaged = (average_texture(one, find_regions(one)) for one in whole)
     feature_axes = _find_axes(features) if features.shape[1] >= max(FEATURE_COUNTS) else None
     learned = features[:, :0] if feature_axes is None else feature_axes.project(features)
+    leads = place > PLACE_LEADS
+    asks_usual = leads and is_exposed and thorough and frame is None
+    place_map = PlaceMap(torch.from_numpy(find_usual(whole, seed=seed))) if asks_usual else None
     found = Search(
         described=described,
         told=_describe_chosen(averaged, chosen) if thorough and has_texture else described,
+        usual=None if place_map is None else _describe_chosen((_map_places(one, place_map) for one in whole), chosen),
         learned=learned,
         inside=np.concatenate([find_insides(one).ravel()[ids] for one, ids in zip(whole, chosen, strict=True)]),
         axes=axes,
         evidence=evidence,
         classes=inner,
         parts=draw_parts([len(ids) for ids in chosen], seed),
-        leads=place > PLACE_LEADS,
+        leads=leads,
         is_alike=is_exposed or light > LIGHT_ALIKE,
         seed=seed,
         vote=vote,
@@ -215,6 +225,7 @@ def fit_pixel_clusters(
         feature_axes if max(grouping.axes) >= judge.shape[1] else None,
         frame=frame,
         by_region=by_region,
+        place_map=place_map if found.by_usual else None,
         summary={
             "images": number,
             "vectors": len(judge),
@@ -222,6 +233,7 @@ def fit_pixel_clusters(
             "with_place": with_place,
             "light_alike": round(light, 3),
             "one_light": is_exposed,
+            "usual_places": found.by_usual,
             "bright_lines": bright_lines,
             "relative_colour": is_relative,
             "chosen": grouping.name,
@@ -280,6 +292,11 @@ def _describe_chosen(
 ) -> Float32[np.ndarray, "n a"]:
     """The axes of the chosen pixels of each image."""
     return np.concatenate([axes.reshape(-1, axes.shape[2])[ids] for axes, ids in zip(whole, chosen, strict=True)])
+
+
+def _map_places(axes: Float32[np.ndarray, "h w a"], place_map: PlaceMap) -> Float32[np.ndarray, "h w a"]:
+    """The same axes, with what usually lies at each place for row and column."""
+    return place_map(torch.from_numpy(axes).permute(2, 0, 1)[None])[0].permute(1, 2, 0).contiguous().numpy()
 
 
 def _set_frame_aside(

@@ -14,8 +14,13 @@ from jaxtyping import Bool, Float32, Int64
 
 from fs4cli.clustering.finder import Finder, PlainGroupings
 from fs4cli.clustering.light import is_light_uneven, take_axes
+from fs4cli.clustering.mixture import measure_gain
 from fs4cli.clustering.regions import REGIONS_ENOUGH
 from fs4cli.clustering.repeats import SURE, Settled, settle_first, settle_runs, weigh_parts
+
+USUAL_ENOUGH = 0.95
+"""Clusters that are told of a place by what usually lies there are taken if they explain the evidence at least so many
+times as well as those that are told of its row and column."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,13 @@ class Found:
         settled: The clusters, and how far they are to be believed.
         plain: In what plain evidence they were looked for.
         is_relative: Colour counts less the mean of its image there.
+        by_usual: The place is what usually lies there.
     """
 
     settled: Settled
     plain: PlainGroupings
     is_relative: bool
+    by_usual: bool
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class Search:
     Args:
         described: All of `fs4cli.model.axes` of the sampled pixels, as each says them itself.
         told: The same with the texture of their regions; the very same array where regions are not to be asked.
+        usual: The first with what usually lies at each place for row and column; None where that is not to be asked.
         learned: Axes of learned features, the most important first; of width 0 if there are none.
         inside: Which pixels lie inside things, from `fs4cli.clustering.evidence.find_insides`.
         axes: Which axes count.
@@ -55,6 +63,7 @@ class Search:
 
     described: Float32[np.ndarray, "n a"]
     told: Float32[np.ndarray, "n a"]
+    usual: Float32[np.ndarray, "n a"] | None
     learned: Float32[np.ndarray, "n f"]
     inside: Bool[np.ndarray, " n"]
     axes: tuple[int, ...]
@@ -79,19 +88,14 @@ class Search:
         if settled is None and self.learned.shape[1]:
             settled = self._settle_plain(plain)
         if settled is None or settled.agreement < SURE:
-            rows = np.concatenate([plain.sample, self.learned], axis=1)
-            settled = settle_runs(
-                Finder(plain, rows),
-                rows,
-                plain.judge,
-                self.parts,
-                self.inside,
-                self.classes,
-                seed=self.seed,
-                vote=self.vote,
-                thorough=self.thorough,
-            )
-        return Found(settled, plain, is_relative)
+            settled = self._settle_all(plain)
+        if self.usual is not None and settled.agreement < SURE:
+            usual = self._make_plain(self.usual, self.usual, is_relative=is_relative)
+            other = self._settle_all(usual)
+            gains = [measure_gain(plain.judge, one.run.ids, self.classes) for one in (settled, other)]
+            if gains[1] >= USUAL_ENOUGH * gains[0]:
+                return Found(other, usual, is_relative, by_usual=True)
+        return Found(settled, plain, is_relative, by_usual=False)
 
     def _compare_colours(self) -> tuple[bool, Settled | None]:
         """Whether colours count less the mean of their image, and the runs that said so, if runs did."""
@@ -115,6 +119,21 @@ class Search:
         )
         return of_regions if regional >= REGIONS_ENOUGH * own else of_cells
 
+    def _settle_all(self, plain: PlainGroupings) -> Settled:
+        """With learned features, with insides, with votes: all that there is."""
+        rows = np.concatenate([plain.sample, self.learned], axis=1)
+        return settle_runs(
+            Finder(plain, rows),
+            rows,
+            plain.judge,
+            self.parts,
+            self.inside,
+            self.classes,
+            seed=self.seed,
+            vote=self.vote,
+            thorough=self.thorough,
+        )
+
     def _settle_plain(self, plain: PlainGroupings) -> Settled:
         finder = Finder(plain, plain.sample)
         return settle_first(finder, self.parts, self.classes, seed=self.seed, thorough=self.thorough)
@@ -123,7 +142,13 @@ class Search:
         """Groupings in that plain evidence; asked again, those that were made are there."""
         key = is_relative, by_region
         if key not in self._known:
-            judge = take_axes(self.described, self.axes, is_relative=is_relative)
-            sample = take_axes(self.told, self.axes, is_relative=is_relative) if by_region else judge
-            self._known[key] = PlainGroupings(sample, judge, self.classes, self.evidence, self.thorough)
+            told = self.told if by_region else self.described
+            self._known[key] = self._make_plain(told, self.described, is_relative=is_relative)
         return self._known[key]
+
+    def _make_plain(
+        self, told: Float32[np.ndarray, "n a"], own: Float32[np.ndarray, "n a"], *, is_relative: bool
+    ) -> PlainGroupings:
+        judge = take_axes(own, self.axes, is_relative=is_relative)
+        sample = judge if told is own else take_axes(told, self.axes, is_relative=is_relative)
+        return PlainGroupings(sample, judge, self.classes, self.evidence, self.thorough)

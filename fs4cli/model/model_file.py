@@ -20,7 +20,7 @@ from fs4cli.model.network import build_network
 from fs4cli.model.segmenter import KNOWN_CUES, Segmenter
 from fs4cli.scaling import Scaling
 
-FORMAT = 7
+FORMAT = 8
 """Grows when an older fs4 could not read the model any more."""
 
 _OWN_SIDE_FORMAT = 6
@@ -48,6 +48,8 @@ class ModelCard:
         nearest: Whether a pixel's class is the nearest of some centroids of dense features, as in the baselines.
         prior_side: Short side, in pixels, at which it asks what the first grouping says of an image (`PixelPrior`);
             0 if it does not.
+        prior_mapped: Whether the prior is told what usually lies at a place, not its row and column
+            (`fs4cli.model.place_map`).
         pyramid: Cells per side of the levels that guide the pixels of whole images (PGG); none if nothing does.
         exposed: Whether it sees images in one light (`fs4cli.model.exposure`).
         scaling: How deep grey became 8 bits in its folder of images (`fs4cli.scaling.Scaling`).
@@ -65,6 +67,7 @@ class ModelCard:
     place: bool = False
     nearest: bool = False
     prior_side: int = 0
+    prior_mapped: bool = False
     pyramid: tuple[int, ...] = ()
     exposed: bool = False
     scaling: Scaling = ""
@@ -85,6 +88,7 @@ def build_segmenter(card: ModelCard) -> Segmenter:
         place=card.place,
         nearest=card.nearest,
         prior_side=card.prior_side,
+        prior_mapped=card.prior_mapped,
         own_side=card.format >= _OWN_SIDE_FORMAT,
         pyramid=card.pyramid,
         exposed=card.exposed,
@@ -149,7 +153,7 @@ def _check_card(values: dict[str, Any]) -> None:
         raise ValueError(f"`pyramid` is no list of whole numbers from 1 to {_MOST_CELLS}")
     if values.get("scaling", "") not in get_args(Scaling):
         raise ValueError("`scaling` is no way to make deep grey 8 bits")
-    for name in ("context", "place", "nearest", "exposed", "from_scratch"):
+    for name in ("context", "place", "nearest", "prior_mapped", "exposed", "from_scratch"):
         if not isinstance(values.get(name, False), bool):
             raise ValueError(f"`{name}` is neither true nor false")
     for name, kind in (("classes", list), ("palette", list), ("summary", dict), ("versions", dict), ("backbone", str)):

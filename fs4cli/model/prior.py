@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fs4cli.model.axes import AXES, describe_cues
+from fs4cli.model.place_map import PlaceMap
 
 LEAST = 1e-3
 """Share that every class keeps: the rule is never surer than that."""
@@ -26,16 +27,18 @@ class PixelPrior(nn.Module):
     Args:
         classes: How many.
         own_side: How its cues tell of texture; see `fs4cli.model.axes.describe_cues`.
+        mapped: Whether it is told what usually lies at a place, not its row and column (`PlaceMap`).
     """
 
     weights: Tensor
     offsets: Tensor
 
-    def __init__(self, classes: int, *, own_side: bool = True):
+    def __init__(self, classes: int, *, own_side: bool = True, mapped: bool = False):
         super().__init__()
         self.own_side = own_side
         self.register_buffer("weights", torch.zeros(classes, AXES))
         self.register_buffer("offsets", torch.zeros(classes))
+        self.places = PlaceMap() if mapped else None
         self.register_load_state_dict_pre_hook(_widen)
 
     def forward(self, cues: Float[Tensor, "b c h w"], *, is_mirrored: bool = False) -> Float[Tensor, "b k h w"]:
@@ -48,6 +51,8 @@ class PixelPrior(nn.Module):
         # half precision cannot tell the sums of thousands that the rule compares
         with torch.autocast(cues.device.type, enabled=False):
             described = describe_cues(cues, is_mirrored=is_mirrored, own_side=self.own_side)
+            if self.places is not None:
+                described = self.places(described, is_mirrored=is_mirrored)
             # image by image, so that what else is in the batch changes no bit
             rows = [self.weights @ one.flatten(1) + self.offsets[:, None] for one in described]
             logits = torch.stack(rows).unflatten(2, cues.shape[2:])

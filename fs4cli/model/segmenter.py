@@ -58,6 +58,7 @@ class Segmenter(nn.Module):
             context or place is asked for: the baselines.
         prior_side: Short side, in pixels, at which whole images are asked what the first grouping says of them; 0 to
             leave that out.
+        prior_mapped: Whether the prior is told what usually lies at a place, not its row and column.
         own_side: Whether cues tell the prior of texture by a cell's own side of a border, as they have since format 6.
         pyramid: Cells per side of the levels that guide the pixels of whole images (`PyramidGuidance`), coarse to
             fine; none to leave that out.
@@ -80,6 +81,7 @@ class Segmenter(nn.Module):
         place: bool = False,
         nearest: bool = False,
         prior_side: int = 0,
+        prior_mapped: bool = False,
         own_side: bool = True,
         pyramid: Sequence[int] = (),
         exposed: bool = False,
@@ -100,7 +102,7 @@ class Segmenter(nn.Module):
             self.fuse, self.head = nn.Sequential(), CentroidHead(channels, classes)
         self.nearest = nearest
         self.prior_side = prior_side
-        self.prior = PixelPrior(classes, own_side=own_side) if prior_side else None
+        self.prior = PixelPrior(classes, own_side=own_side, mapped=prior_mapped) if prior_side else None
         self.guidance = PyramidGuidance(classes, pyramid) if pyramid else None
         self.exposure = Exposure() if exposed else None
         self.register_buffer("cue_mean", torch.tensor(cue_mean).view(1, KNOWN_CUES, 1, 1))

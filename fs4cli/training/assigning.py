@@ -47,6 +47,9 @@ TIMED = 8
 _GROUPING = "grouping.json"
 """What the first round was made from; beside its assignment."""
 
+_RULE = {"weights": "weights", "offsets": "offsets", "places": "places.values"}
+"""What of a rule in that file is which weight of a `PixelPrior`; `places` only where places are mapped."""
+
 _NETWORK = "segmenter.safetensors"
 """The weights that made a later round's assignment; beside it, for a round after it that collapses."""
 
@@ -106,7 +109,7 @@ class Assigner:
         A round that an older fs4 began has none either, and ends without.
         """
         rule = read_json(self._place(1) / _GROUPING).get("rule")
-        return None if rule is None else {name: torch.tensor(rule[name]) for name in ("weights", "offsets")}
+        return None if rule is None else {_RULE[name]: torch.tensor(value) for name, value in rule.items()}
 
     @property
     def is_doubted(self) -> bool:
@@ -188,10 +191,14 @@ class Assigner:
         rule = None
         if isinstance(clusters, PixelClusters):
             rule = {"weights": clusters.rule.weights.tolist(), "offsets": clusters.rule.offsets.tolist()}
+            if clusters.place_map is not None:
+                rule["places"] = clusters.place_map.values.tolist()
         write_json(self._place(1) / _GROUPING, {**clusters.summary, "rule": rule})
         told = clusters.summary["chosen"]
         if clusters.summary.get("relative_colour"):
             told += ", colours less the mean of their image"
+        if clusters.summary.get("usual_places"):
+            told += ", places by what usually lies there"
         if clusters.summary.get("guided_by"):
             told += ", and by what images and patches hold"
         if "agreement" in clusters.summary:

@@ -104,7 +104,12 @@ def _build_objective(shop: Workshop, assigner: Assigner) -> Segmentation:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(chosen.seed)
         rule = assigner.rule if chosen.train.prior else None
-        segmenter = shop.build_segmenter(place=assigner.knows_place, has_prior=rule is not None, grids=assigner.grids)
+        segmenter = shop.build_segmenter(
+            place=assigner.knows_place,
+            has_prior=rule is not None,
+            is_mapped=rule is not None and "places.values" in rule,
+            grids=assigner.grids,
+        )
         if segmenter.prior is not None and rule is not None:
             segmenter.prior.load_state_dict(rule)
         return Segmentation(

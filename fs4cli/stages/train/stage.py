@@ -103,6 +103,7 @@ def _describe(shop: Workshop, segmenter: Segmenter, summary: dict) -> ModelCard:
         place=segmenter.place,
         nearest=segmenter.nearest,
         prior_side=segmenter.prior_side,
+        prior_mapped=segmenter.prior is not None and segmenter.prior.places is not None,
         pyramid=() if segmenter.guidance is None else segmenter.guidance.grids,
         exposed=segmenter.exposure is not None,
         scaling=_read_scaling(shop.project),

@@ -95,13 +95,20 @@ class Workshop:
         return load_network(self.project.pretrained, model.backbone, model.channels)
 
     def build_segmenter(
-        self, *, place: bool, has_prior: bool = False, grids: tuple[int, ...] = (), nearest: bool = False
+        self,
+        *,
+        place: bool,
+        has_prior: bool = False,
+        is_mapped: bool = False,
+        grids: tuple[int, ...] = (),
+        nearest: bool = False,
     ) -> Segmenter:
         """On the pretrained network, with random weights behind it from torch's current random state.
 
         Args:
             place: Whether it is told where in its image a pixel lies.
             has_prior: Whether it has room for the first grouping's rule.
+            is_mapped: Whether that rule is told what usually lies at a place, not its row and column.
             grids: Cells per side of the levels that guide whole images; none for no guidance.
             nearest: Whether its head is the centroids of a baseline; then it has no context.
         """
@@ -115,6 +122,7 @@ class Workshop:
             place=place,
             nearest=nearest,
             prior_side=self.short_side if has_prior else 0,
+            prior_mapped=is_mapped,
             pyramid=grids,
             exposed=self.exposure is not None,
             cue_mean=mean.tolist(),
