@@ -3,7 +3,7 @@
 In: the axes of sampled pixels, as each says them and as its region does, and learned features. Out: the runs that were
 settled on, and what they were made from.
 
-Ours: docs/grouping.md, sections 1 to 7.
+Ours: docs/grouping.md, sections 1 to 8.
 """
 
 from collections.abc import Mapping, Sequence

@@ -158,6 +158,8 @@ def test_a_model_of_a_newer_fs4_is_refused_as_such(saved):
         {"classes": "abc"},
         {"place": 1},
         {"context": "yes"},
+        {"prior_mapped": 1},
+        {"prior_side": 64, "prior_mapped": True},  # and the weights know no rule
         {"exposed": 1},
         {"exposed": True},  # and the weights know no light
         {"summary": []},

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from toy_project import CLASSES, Stopping, choose_tiny, draw_folder
 
-from fs4cli.clustering import context
+from fs4cli.clustering import context, search
 from fs4cli.clustering.health import find_collapse
 from fs4cli.config import Settings
 from fs4cli.errors import Interrupted, ProjectError
@@ -147,6 +147,35 @@ def test_a_road_at_any_hour_is_learned_from_and_segmented_in_one_light(road):
 
     assert card.exposed
     assert (mask == dim).mean() > 0.99
+
+
+@pytest.fixture
+def doubted_road(road, tmp_path, monkeypatch) -> Project:
+    """The same, whose groupings are doubted however well they agree."""
+    monkeypatch.setattr(search, "SURE", 1.1)
+    monkeypatch.setattr(search, "USUAL_ENOUGH", 0.0)
+    return Project(shutil.copytree(road, tmp_path / "project", ignore=shutil.ignore_patterns("train")))
+
+
+def test_a_model_keeps_what_usually_lies_at_each_place_where_its_classes_hang_on_it(doubted_road):
+    _train(doubted_road)
+    segmenter, card = load_model(doubted_road.model, torch.device("cpu"))
+    told = json.loads((doubted_road.stage("train") / "round-1" / "grouping.json").read_text())
+
+    assert told["usual_places"] and card.prior_mapped
+    assert segmenter.prior is not None and segmenter.prior.places is not None
+    assert torch.equal(segmenter.prior.places.values, torch.tensor(told["rule"]["places"]))
+    assert segmenter.prior.places.values.std() > 0.5
+
+
+def test_a_run_that_knows_what_usually_lies_at_each_place_goes_on_as_if_left_alone(doubted_road, tmp_path):
+    other = Project(shutil.copytree(doubted_road.root, tmp_path / "other"))
+    _train(other)
+    with pytest.raises(Interrupted):
+        _train(doubted_road, progress=Stopping("train", 4))
+    _train(doubted_road)
+
+    assert doubted_road.model.read_bytes() == other.model.read_bytes()
 
 
 def test_a_road_is_learned_from_as_it_was_photographed_if_that_is_asked_for(road, tmp_path):
