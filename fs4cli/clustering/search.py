@@ -18,7 +18,7 @@ from fs4cli.clustering.mixture import measure_gain
 from fs4cli.clustering.regions import REGIONS_ENOUGH
 from fs4cli.clustering.repeats import SURE, Settled, settle_first, settle_runs, weigh_parts
 
-USUAL_ENOUGH = 0.95
+USUAL_ENOUGH = 0.9
 """Clusters that are told of a place by what usually lies there are taken if they explain the evidence at least so many
 times as well as those that are told of its row and column."""
 
