@@ -19,7 +19,7 @@ from fs4cli.model.axes import PLACE, PLACE_UNIT, SOFT_COLOUR
 from fs4cli.model.place_map import PLACES
 
 COLOURS = 60
-"""Groups of colours; 12 to 200 come to the same within a point."""
+"""Groups of colours; 12 or 200 were up to 1.7 mIoU worse on one set, mostly less."""
 
 _SEEN = 10_000
 """Cells that the groups are found in, at most."""
