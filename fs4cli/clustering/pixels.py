@@ -182,7 +182,8 @@ def fit_pixel_clusters(
     with_place = place > PLACE_MATTERS
     axes = list_axes(with_place=with_place, bright_lines=bright_lines)
     described = _describe_chosen(whole, chosen)
-    evidence = list_evidence(place, is_grey=are_images_grey(whole))
+    is_grey = are_images_grey(whole)
+    evidence = list_evidence(place, is_grey=is_grey)
     has_texture = any(not set(TEXTURE).isdisjoint(known) for known in evidence.values())
     averaged = (average_texture(one, find_regions(one)) for one in whole)
     feature_axes = _find_axes(features) if features.shape[1] >= max(FEATURE_COUNTS) else None
@@ -202,6 +203,7 @@ def fit_pixel_clusters(
         parts=draw_parts([len(ids) for ids in chosen], seed),
         leads=leads,
         is_alike=is_exposed or light > LIGHT_ALIKE,
+        is_grey=is_grey,
         seed=seed,
         vote=vote,
         thorough=thorough,
@@ -234,6 +236,7 @@ def fit_pixel_clusters(
             "light_alike": round(light, 3),
             "one_light": is_exposed,
             "usual_places": found.by_usual,
+            "joined_from": found.joined_from,
             "bright_lines": bright_lines,
             "relative_colour": is_relative,
             "chosen": grouping.name,

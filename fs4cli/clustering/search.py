@@ -3,24 +3,30 @@
 In: the axes of sampled pixels, as each says them and as its region does, and learned features. Out: the runs that were
 settled on, and what they were made from.
 
-Ours: docs/grouping.md, sections 1 to 8.
+Ours: docs/grouping.md, sections 1 to 9.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from fs4cli.clustering.finder import Finder, PlainGroupings
+from fs4cli.clustering.finder import FEATURE_COUNTS, Finder, PlainGroupings
+from fs4cli.clustering.grouping import Grouping
+from fs4cli.clustering.joining import count_finer, join_clusters
 from fs4cli.clustering.light import is_light_uneven, take_axes
-from fs4cli.clustering.mixture import measure_gain
+from fs4cli.clustering.mixture import make_mixture, measure_gain
 from fs4cli.clustering.regions import REGIONS_ENOUGH
-from fs4cli.clustering.repeats import SURE, Settled, settle_first, settle_runs, weigh_parts
+from fs4cli.clustering.repeats import SURE, Run, Settled, settle_first, settle_runs, weigh_parts
+from fs4cli.model.axes import COLOUR, PLACE, SOFT_COLOUR
 
 USUAL_ENOUGH = 0.9
 """Clusters that are told of a place by what usually lies there are taken if they explain the evidence at least so many
 times as well as those that are told of its row and column."""
+
+_FEWEST_VECTORS = 20
+"""A cluster, for more clusters than classes to be found."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,14 @@ class Found:
         plain: In what plain evidence they were looked for.
         is_relative: Colour counts less the mean of its image there.
         by_usual: The place is what usually lies there.
+        joined_from: How many clusters were joined to as many as there are classes; 0 if they were found as they are.
     """
 
     settled: Settled
     plain: PlainGroupings
     is_relative: bool
-    by_usual: bool
+    by_usual: bool = False
+    joined_from: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ class Search:
         parts: From `fs4cli.clustering.repeats.draw_parts`.
         leads: Whether the place leads.
         is_alike: Whether light changes alike all over the images.
+        is_grey: Whether colour is nothing but lightness in them.
         seed: Of k-means.
         vote: See `fs4cli.clustering.pixels.fit_pixel_clusters`.
         thorough: See there.
@@ -72,6 +81,7 @@ class Search:
     parts: Sequence[Int64[np.ndarray, " _"]]
     leads: bool
     is_alike: bool
+    is_grey: bool
     seed: int
     vote: bool
     thorough: bool
@@ -94,8 +104,24 @@ class Search:
             other = self._settle_all(usual)
             gains = [measure_gain(plain.judge, one.run.ids, self.classes) for one in (settled, other)]
             if gains[1] >= USUAL_ENOUGH * gains[0]:
-                return Found(other, usual, is_relative, by_usual=True)
-        return Found(settled, plain, is_relative, by_usual=False)
+                return self._join_finer(Found(other, usual, is_relative, by_usual=True))
+        return Found(settled, plain, is_relative)
+
+    def _join_finer(self, found: Found) -> Found:
+        """More clusters in the same evidence, joined by what light does not change; if that says enough."""
+        clusters, count = count_finer(self.classes), min(FEATURE_COUNTS)
+        chroma = [self.axes.index(axis) for axis in SOFT_COLOUR if axis % len(COLOUR)]
+        if self.is_grey or self.learned.shape[1] < count or min(map(len, self.parts)) < _FEWEST_VECTORS * clusters:
+            return found
+        plain = replace(found.plain, classes=clusters, _made={})
+        settled = self._settle_all(plain)
+        told = np.concatenate([plain.judge[:, chroma], self.described[:, PLACE], self.learned[:, :count]], axis=1)
+        ids = join_clusters(told, settled.run.ids, clusters, self.classes)[settled.run.ids]
+        rows = np.concatenate([plain.sample, self.learned], axis=1)
+        name, axes = settled.run.grouping.name, settled.run.grouping.axes
+        grouping = Grouping(name, axes, make_mixture(np.ascontiguousarray(rows[:, axes]), ids, self.classes))
+        run = Run(grouping, settled.run.gains, grouping.logits(rows).argmax(1))
+        return replace(found, settled=replace(settled, run=run), joined_from=clusters)
 
     def _compare_colours(self) -> tuple[bool, Settled | None]:
         """Whether colours count less the mean of their image, and the runs that said so, if runs did."""
@@ -128,7 +154,7 @@ class Search:
             plain.judge,
             self.parts,
             self.inside,
-            self.classes,
+            plain.classes,
             seed=self.seed,
             vote=self.vote,
             thorough=self.thorough,

@@ -199,6 +199,8 @@ class Assigner:
             told += ", colours less the mean of their image"
         if clusters.summary.get("usual_places"):
             told += ", places by what usually lies there"
+        if clusters.summary.get("joined_from"):
+            told += f", {clusters.summary['joined_from']} clusters joined to {self.classes}"
         if clusters.summary.get("guided_by"):
             told += ", and by what images and patches hold"
         if "agreement" in clusters.summary:
