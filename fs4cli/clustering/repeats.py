@@ -10,7 +10,7 @@ Ours: docs/grouping.md.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -194,6 +194,29 @@ def settle_first(
         thorough: As `settle_runs` takes it.
     """
     return _take_typical(_find_first(finder, parts[:RUNS], seed, thorough), classes)
+
+
+def settle_joined(
+    finder: FindsClusters,
+    parts: Sequence[Int64[np.ndarray, " _"]],
+    join: Callable[[Run], Run],
+    classes: int,
+    *,
+    seed: int,
+) -> Settled:
+    """Of all runs, each with its clusters joined to classes, the most typical one: no insides, no votes.
+
+    Runs that part large things in different ways are alike once these are joined, so they are compared after that.
+
+    Args:
+        finder: Groups a part into more clusters than classes.
+        parts: From `draw_parts`.
+        join: Makes a run of classes of one of clusters.
+        classes: How many there are.
+        seed: Of the first run; the others count on from it.
+    """
+    runs = _find_first(finder, parts[:RUNS], seed, thorough=True) + _find_all(finder, parts[RUNS:], seed + RUNS)
+    return _take_typical([join(run) for run in runs], classes)
 
 
 def _take_typical(runs: Sequence[Run], classes: int) -> Settled:

@@ -13,12 +13,11 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from fs4cli.clustering.finder import FEATURE_COUNTS, Finder, PlainGroupings
-from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.joining import count_finer, join_clusters
 from fs4cli.clustering.light import is_light_uneven, take_axes
 from fs4cli.clustering.mixture import make_mixture, measure_gain
 from fs4cli.clustering.regions import REGIONS_ENOUGH
-from fs4cli.clustering.repeats import SURE, Run, Settled, settle_first, settle_runs, weigh_parts
+from fs4cli.clustering.repeats import SURE, Run, Settled, settle_first, settle_joined, settle_runs, weigh_parts
 from fs4cli.model.axes import COLOUR, PLACE, SOFT_COLOUR
 
 USUAL_ENOUGH = 0.9
@@ -114,14 +113,18 @@ class Search:
         if self.is_grey or self.learned.shape[1] < count or min(map(len, self.parts)) < _FEWEST_VECTORS * clusters:
             return found
         plain = replace(found.plain, classes=clusters, _made={})
-        settled = self._settle_all(plain)
-        told = np.concatenate([plain.judge[:, chroma], self.described[:, PLACE], self.learned[:, :count]], axis=1)
-        ids = join_clusters(told, settled.run.ids, clusters, self.classes)[settled.run.ids]
+        told = [plain.judge[:, chroma], self.described[:, PLACE], self.learned[:, :count]]
+        vectors = np.concatenate(told, axis=1)
         rows = np.concatenate([plain.sample, self.learned], axis=1)
-        name, axes = settled.run.grouping.name, settled.run.grouping.axes
-        grouping = Grouping(name, axes, make_mixture(np.ascontiguousarray(rows[:, axes]), ids, self.classes))
-        run = Run(grouping, settled.run.gains, grouping.logits(rows).argmax(1))
-        return replace(found, settled=replace(settled, run=run), joined_from=clusters)
+
+        def join(run: Run) -> Run:
+            ids = join_clusters(vectors, run.ids, clusters, self.classes)[run.ids]
+            mixture = make_mixture(np.ascontiguousarray(rows[:, run.grouping.axes]), ids, self.classes)
+            grouping = replace(run.grouping, mixture=mixture, is_plain=False)
+            return replace(run, grouping=grouping, ids=grouping.logits(rows).argmax(1))
+
+        settled = settle_joined(Finder(plain, rows), self.parts, join, self.classes, seed=self.seed)
+        return replace(found, settled=settled, joined_from=clusters)
 
     def _compare_colours(self) -> tuple[bool, Settled | None]:
         """Whether colours count less the mean of their image, and the runs that said so, if runs did."""
@@ -154,7 +157,7 @@ class Search:
             plain.judge,
             self.parts,
             self.inside,
-            plain.classes,
+            self.classes,
             seed=self.seed,
             vote=self.vote,
             thorough=self.thorough,
