@@ -5,7 +5,15 @@ import pytest
 
 from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.mixture import make_mixture
-from fs4cli.clustering.repeats import RUNS, VOTERS, Run, draw_parts, settle_first, settle_runs
+from fs4cli.clustering.repeats import (
+    RUNS,
+    VOTERS,
+    Run,
+    draw_parts,
+    settle_first,
+    settle_joined,
+    settle_runs,
+)
 
 
 def show_two_heaps(random):
@@ -182,3 +190,21 @@ def test_runs_that_are_not_to_be_thorough_each_choose_alone(random):
     settle_first(finder, [np.arange(200)] * VOTERS, 2, seed=0, thorough=False)
 
     assert sorted(finder.asked) == [(run, None, False) for run in range(RUNS)]
+
+
+def test_groupings_that_part_one_thing_differently_are_compared_once_it_is_joined(random):
+    rows, truth = show_two_heaps(random)
+    odd = np.arange(200) % 2
+    finder = FakeFinder([truth, *[odd] * 4, *[1 - truth] * 5], rows)
+    shown = []
+
+    def join(run):
+        shown.append(run)
+        return Run(run.grouping, run.gains, truth) if run.ids is odd else run
+
+    settled = settle_joined(finder, [np.arange(200)] * VOTERS, join, 2, seed=0)
+
+    assert same_division(settled.run.ids, truth)
+    assert settled.agreement == pytest.approx(1) and settled.votes == 0
+    assert len(shown) == VOTERS
+    assert [reach for _, _, reach in finder.asked] == [True] * RUNS + [False] * (VOTERS - RUNS)
