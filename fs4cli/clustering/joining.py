@@ -20,7 +20,7 @@ FINER = 1.5
 
 
 def count_finer(classes: int) -> int:
-    """How many clusters to find where so many classes are wanted."""
+    """How many clusters to find where so many classes, at least 1, are wanted; a half goes to the even number."""
     return round(FINER * classes)
 
 
@@ -30,7 +30,7 @@ def join_clusters(
     """The class of each cluster: two of them become one, again and again, those whose joining spreads classes least.
 
     Args:
-        vectors: What may part clusters, finite; in units of how much it varies within the clusters.
+        vectors: What may part clusters, finite, in any units: distances are in those of what varies within clusters.
         ids: The cluster of each vector, in [0, clusters).
         clusters: How many there are.
         classes: How many are to be left, at least 1.

@@ -50,8 +50,8 @@ INSIDES_BETTER, INSIDES_ENOUGH = 1.03, 0.9
 """Clusters found in the insides of things alone are taken if they explain the insides so many times as well as clusters
 found everywhere do, and everything at least this share as well."""
 
-_FEWEST_VECTORS = 20
-"""A class, for insides to be grouped alone."""
+FEWEST_VECTORS = 20
+"""A cluster, for insides to be grouped alone, or for more clusters than classes to be found."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def settle_runs(
     if settled.agreement >= UNSURE:
         return settled
     insides = [part[inside[part]] for part in parts]
-    if min(len(part) for part in insides) >= _FEWEST_VECTORS * classes:
+    if min(len(part) for part in insides) >= FEWEST_VECTORS * classes:
         alone = _find_all(finder, insides[:RUNS], seed)
 
         def explain(runs: Sequence[Run], where: Sequence[Int64[np.ndarray, " _"]]) -> float:

@@ -17,15 +17,21 @@ from fs4cli.clustering.joining import count_finer, join_clusters
 from fs4cli.clustering.light import is_light_uneven, take_axes
 from fs4cli.clustering.mixture import make_mixture, measure_gain
 from fs4cli.clustering.regions import REGIONS_ENOUGH
-from fs4cli.clustering.repeats import SURE, Run, Settled, settle_first, settle_joined, settle_runs, weigh_parts
+from fs4cli.clustering.repeats import (
+    FEWEST_VECTORS,
+    SURE,
+    Run,
+    Settled,
+    settle_first,
+    settle_joined,
+    settle_runs,
+    weigh_parts,
+)
 from fs4cli.model.axes import COLOUR, PLACE, SOFT_COLOUR
 
 USUAL_ENOUGH = 0.9
 """Clusters that are told of a place by what usually lies there are taken if they explain the evidence at least so many
 times as well as those that are told of its row and column."""
-
-_FEWEST_VECTORS = 20
-"""A cluster, for more clusters than classes to be found."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +113,13 @@ class Search:
         return Found(settled, plain, is_relative)
 
     def _join_finer(self, found: Found) -> Found:
-        """More clusters in the same evidence, joined by what light does not change; if that says enough."""
+        """More clusters in the same evidence, joined by what light does not change, and by where they lie.
+
+        As found where images are grey, nothing was learned, or there are too few pixels for so many clusters.
+        """
         clusters, count = count_finer(self.classes), min(FEATURE_COUNTS)
         chroma = [self.axes.index(axis) for axis in SOFT_COLOUR if axis % len(COLOUR)]
-        if self.is_grey or self.learned.shape[1] < count or min(map(len, self.parts)) < _FEWEST_VECTORS * clusters:
+        if self.is_grey or self.learned.shape[1] < count or min(map(len, self.parts)) < FEWEST_VECTORS * clusters:
             return found
         plain = replace(found.plain, classes=clusters, _made={})
         told = [plain.judge[:, chroma], self.described[:, PLACE], self.learned[:, :count]]
@@ -120,7 +129,7 @@ class Search:
         def join(run: Run) -> Run:
             ids = join_clusters(vectors, run.ids, clusters, self.classes)[run.ids]
             mixture = make_mixture(np.ascontiguousarray(rows[:, run.grouping.axes]), ids, self.classes)
-            grouping = replace(run.grouping, mixture=mixture, is_plain=False)
+            grouping = replace(run.grouping, mixture=mixture)
             return replace(run, grouping=grouping, ids=grouping.logits(rows).argmax(1))
 
         settled = settle_joined(Finder(plain, rows), self.parts, join, self.classes, seed=self.seed)

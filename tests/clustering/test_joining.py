@@ -112,6 +112,13 @@ def test_nothing_is_joined_where_lightness_is_all_there_is_or_nothing_was_learne
     assert clusters.summary["usual_places"] and clusters.summary["joined_from"] == 0
 
 
+@pytest.mark.usefixtures("doubt")
+def test_nothing_is_joined_where_there_are_too_few_pixels_for_more_clusters(random, monkeypatch):
+    monkeypatch.setattr(search, "FEWEST_VECTORS", 10_000)
+
+    assert fit_walls(random)[0].summary["joined_from"] == 0
+
+
 def test_nothing_is_joined_where_groupings_agree(random, monkeypatch):
     monkeypatch.setattr(search, "SURE", -1.0)
 
