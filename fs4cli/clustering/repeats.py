@@ -204,7 +204,7 @@ def settle_joined(
     *,
     seed: int,
 ) -> Settled:
-    """Of all runs, each with its clusters joined to classes, the most typical one: no insides, no votes.
+    """Of the first runs, each with its clusters joined to classes, the most typical one: no insides, no votes.
 
     Runs that part large things in different ways are alike once these are joined, so they are compared after that.
 
@@ -215,7 +215,7 @@ def settle_joined(
         classes: How many there are.
         seed: Of the first run; the others count on from it.
     """
-    runs = _find_first(finder, parts[:RUNS], seed, thorough=True) + _find_all(finder, parts[RUNS:], seed + RUNS)
+    runs = _find_first(finder, parts[:RUNS], seed, thorough=True)
     return _take_typical([join(run) for run in runs], classes)
 
 

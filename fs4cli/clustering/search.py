@@ -29,7 +29,7 @@ from fs4cli.clustering.repeats import (
 )
 from fs4cli.model.axes import COLOUR, PLACE, SOFT_COLOUR
 
-USUAL_ENOUGH = 0.9
+USUAL_ENOUGH = 0.8
 """Clusters that are told of a place by what usually lies there are taken if they explain the evidence at least so many
 times as well as those that are told of its row and column."""
 
@@ -101,30 +101,34 @@ class Search:
         is_relative, settled = self._compare_colours()
         plain = self._choose_texture(is_relative)
         if settled is None and self.learned.shape[1]:
-            settled = self._settle_plain(plain)
+            settled = self._settle_first(plain, plain.sample)
         if settled is None or settled.agreement < SURE:
             settled = self._settle_all(plain)
         if self.usual is not None and settled.agreement < SURE:
             usual = self._make_plain(self.usual, self.usual, is_relative=is_relative)
-            other = self._settle_all(usual)
+            # what is to be joined is found anew: these need not vote
+            other = self._settle_first(usual, self._add_learned(usual)) if self._can_join else self._settle_all(usual)
             gains = [measure_gain(plain.judge, one.run.ids, self.classes) for one in (settled, other)]
             if gains[1] >= USUAL_ENOUGH * gains[0]:
-                return self._join_finer(Found(other, usual, is_relative, by_usual=True))
+                found = Found(other, usual, is_relative, by_usual=True)
+                return self._join_finer(found) if self._can_join else found
         return Found(settled, plain, is_relative)
 
-    def _join_finer(self, found: Found) -> Found:
-        """More clusters in the same evidence, joined by what light does not change, and by where they lie.
+    @property
+    def _can_join(self) -> bool:
+        """Images have colour, something was learned, and there are pixels enough for more clusters than classes."""
+        fewest = FEWEST_VECTORS * count_finer(self.classes)
+        has_cues = not self.is_grey and self.learned.shape[1] >= min(FEATURE_COUNTS)
+        return has_cues and min(map(len, self.parts)) >= fewest
 
-        As found where images are grey, nothing was learned, or there are too few pixels for so many clusters.
-        """
-        clusters, count = count_finer(self.classes), min(FEATURE_COUNTS)
+    def _join_finer(self, found: Found) -> Found:
+        """More clusters in the same evidence, joined by what light does not change, and by where they lie."""
+        clusters = count_finer(self.classes)
         chroma = [self.axes.index(axis) for axis in SOFT_COLOUR if axis % len(COLOUR)]
-        if self.is_grey or self.learned.shape[1] < count or min(map(len, self.parts)) < FEWEST_VECTORS * clusters:
-            return found
         plain = replace(found.plain, classes=clusters, _made={})
-        told = [plain.judge[:, chroma], self.described[:, PLACE], self.learned[:, :count]]
+        told = [plain.judge[:, chroma], self.described[:, PLACE], self.learned[:, : min(FEATURE_COUNTS)]]
         vectors = np.concatenate(told, axis=1)
-        rows = np.concatenate([plain.sample, self.learned], axis=1)
+        rows = self._add_learned(plain)
 
         def join(run: Run) -> Run:
             ids = join_clusters(vectors, run.ids, clusters, self.classes)[run.ids]
@@ -138,7 +142,8 @@ class Search:
     def _compare_colours(self) -> tuple[bool, Settled | None]:
         """Whether colours count less the mean of their image, and the runs that said so, if runs did."""
         if self.leads and self.is_alike:
-            settled = self._settle_plain(self._know(is_relative=True, by_region=False))
+            relative = self._know(is_relative=True, by_region=False)
+            settled = self._settle_first(relative, relative.sample)
             if settled.agreement >= SURE:
                 return True, settled
         elif self.leads:
@@ -159,7 +164,7 @@ class Search:
 
     def _settle_all(self, plain: PlainGroupings) -> Settled:
         """With learned features, with insides, with votes: all that there is."""
-        rows = np.concatenate([plain.sample, self.learned], axis=1)
+        rows = self._add_learned(plain)
         return settle_runs(
             Finder(plain, rows),
             rows,
@@ -172,9 +177,13 @@ class Search:
             thorough=self.thorough,
         )
 
-    def _settle_plain(self, plain: PlainGroupings) -> Settled:
-        finder = Finder(plain, plain.sample)
-        return settle_first(finder, self.parts, self.classes, seed=self.seed, thorough=self.thorough)
+    def _settle_first(self, plain: PlainGroupings, rows: Float32[np.ndarray, "n e"]) -> Settled:
+        """Without insides and votes; in plain evidence alone, or with learned features in the rows after it."""
+        return settle_first(Finder(plain, rows), self.parts, self.classes, seed=self.seed, thorough=self.thorough)
+
+    def _add_learned(self, plain: PlainGroupings) -> Float32[np.ndarray, "n e"]:
+        """All that a grouping may know of each pixel."""
+        return np.concatenate([plain.sample, self.learned], axis=1)
 
     def _know(self, *, is_relative: bool, by_region: bool) -> PlainGroupings:
         """Groupings in that plain evidence; asked again, those that were made are there."""
