@@ -351,6 +351,7 @@ def test_a_short_budget_that_will_not_be_held_is_told_in_seconds(project):
     # by the clock: a busy machine adds some
     told = re.search(r"(\d+) s are gone, training takes 30 s more, and assigning all images anew 10 s", said)
     assert told is not None and 100 <= int(told[1]) < 119
+    assert "larger `--budget`" in said
 
 
 def test_counting_the_classes_is_part_of_the_budget(project, monkeypatch):

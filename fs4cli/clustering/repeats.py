@@ -182,41 +182,26 @@ def settle_runs(
 
 
 def settle_first(
-    finder: FindsClusters, parts: Sequence[Int64[np.ndarray, " _"]], classes: int, *, seed: int, thorough: bool = True
+    finder: FindsClusters,
+    parts: Sequence[Int64[np.ndarray, " _"]],
+    classes: int,
+    *,
+    seed: int,
+    thorough: bool = True,
+    join: Callable[[Run], Run] = lambda run: run,
 ) -> Settled:
     """The most typical of the first runs, however little they agree: no insides, no votes.
 
     Args:
         finder: Groups a part.
         parts: From `draw_parts`.
-        classes: How many clusters there are.
+        classes: How many clusters there are, once they are joined.
         seed: Of the first run; the others count on from it.
         thorough: As `settle_runs` takes it.
+        join: Makes a run of classes of one that the finder found with more clusters. Runs that part large things in
+            different ways are alike once these are joined, so they are compared after that.
     """
-    return _take_typical(_find_first(finder, parts[:RUNS], seed, thorough), classes)
-
-
-def settle_joined(
-    finder: FindsClusters,
-    parts: Sequence[Int64[np.ndarray, " _"]],
-    join: Callable[[Run], Run],
-    classes: int,
-    *,
-    seed: int,
-) -> Settled:
-    """Of the first runs, each with its clusters joined to classes, the most typical one: no insides, no votes.
-
-    Runs that part large things in different ways are alike once these are joined, so they are compared after that.
-
-    Args:
-        finder: Groups a part into more clusters than classes.
-        parts: From `draw_parts`.
-        join: Makes a run of classes of one of clusters.
-        classes: How many there are.
-        seed: Of the first run; the others count on from it.
-    """
-    runs = _find_first(finder, parts[:RUNS], seed, thorough=True)
-    return _take_typical([join(run) for run in runs], classes)
+    return _take_typical([join(run) for run in _find_first(finder, parts[:RUNS], seed, thorough)], classes)
 
 
 def _take_typical(runs: Sequence[Run], classes: int) -> Settled:

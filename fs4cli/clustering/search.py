@@ -6,7 +6,7 @@ settled on, and what they were made from.
 Ours: docs/grouping.md, sections 1 to 9.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,7 +23,6 @@ from fs4cli.clustering.repeats import (
     Run,
     Settled,
     settle_first,
-    settle_joined,
     settle_runs,
     weigh_parts,
 )
@@ -106,17 +105,17 @@ class Search:
             settled = self._settle_all(plain)
         if self.usual is not None and settled.agreement < SURE:
             usual = self._make_plain(self.usual, self.usual, is_relative=is_relative)
+            joins = self._can_join()
             # what is to be joined is found anew: these need not vote
-            other = self._settle_first(usual, self._add_learned(usual)) if self._can_join else self._settle_all(usual)
+            other = self._settle_first(usual, self._add_learned(usual)) if joins else self._settle_all(usual)
             gains = [measure_gain(plain.judge, one.run.ids, self.classes) for one in (settled, other)]
             if gains[1] >= USUAL_ENOUGH * gains[0]:
                 found = Found(other, usual, is_relative, by_usual=True)
-                return self._join_finer(found) if self._can_join else found
+                return self._join_finer(found) if joins else found
         return Found(settled, plain, is_relative)
 
-    @property
     def _can_join(self) -> bool:
-        """Images have colour, something was learned, and there are pixels enough for more clusters than classes."""
+        """Whether images have colour, something was learned, and there are pixels enough for so many clusters."""
         fewest = FEWEST_VECTORS * count_finer(self.classes)
         has_cues = not self.is_grey and self.learned.shape[1] >= min(FEATURE_COUNTS)
         return has_cues and min(map(len, self.parts)) >= fewest
@@ -136,8 +135,7 @@ class Search:
             grouping = replace(run.grouping, mixture=mixture)
             return replace(run, grouping=grouping, ids=grouping.logits(rows).argmax(1))
 
-        settled = settle_joined(Finder(plain, rows), self.parts, join, self.classes, seed=self.seed)
-        return replace(found, settled=settled, joined_from=clusters)
+        return replace(found, settled=self._settle_first(plain, rows, join), joined_from=clusters)
 
     def _compare_colours(self) -> tuple[bool, Settled | None]:
         """Whether colours count less the mean of their image, and the runs that said so, if runs did."""
@@ -177,9 +175,12 @@ class Search:
             thorough=self.thorough,
         )
 
-    def _settle_first(self, plain: PlainGroupings, rows: Float32[np.ndarray, "n e"]) -> Settled:
+    def _settle_first(
+        self, plain: PlainGroupings, rows: Float32[np.ndarray, "n e"], join: Callable[[Run], Run] = lambda run: run
+    ) -> Settled:
         """Without insides and votes; in plain evidence alone, or with learned features in the rows after it."""
-        return settle_first(Finder(plain, rows), self.parts, self.classes, seed=self.seed, thorough=self.thorough)
+        asked = Finder(plain, rows), self.parts, self.classes
+        return settle_first(*asked, seed=self.seed, thorough=self.thorough, join=join)
 
     def _add_learned(self, plain: PlainGroupings) -> Float32[np.ndarray, "n e"]:
         """All that a grouping may know of each pixel."""

@@ -64,8 +64,8 @@ def plan_budget(
         if after > ASSIGN_SHARE * total and spent + seconds + after > 1.1 * total:
             warn(
                 f"the budget of {budget} will not be held: {_tell(spent)} are gone, training takes {_tell(seconds)}"
-                f" more, and assigning all images anew {_tell(after)}; all of it is done, and a larger `--budget` has"
-                " room for it"
+                f" more, and assigning all images anew {_tell(after)}; nothing is left out for it: ask for a larger"
+                " `--budget` if it has to be held"
             )
         reason = f"{seconds:.0f} s of the budget of {budget} at {cost:.3f} s a step, measured"
         planned = Planned(max(20, int(seconds / cost)), reason)

@@ -5,15 +5,7 @@ import pytest
 
 from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.mixture import make_mixture
-from fs4cli.clustering.repeats import (
-    RUNS,
-    VOTERS,
-    Run,
-    draw_parts,
-    settle_first,
-    settle_joined,
-    settle_runs,
-)
+from fs4cli.clustering.repeats import RUNS, VOTERS, Run, draw_parts, settle_first, settle_runs
 
 
 def show_two_heaps(random):
@@ -202,7 +194,7 @@ def test_groupings_that_part_one_thing_differently_are_compared_once_it_is_joine
         shown.append(run)
         return Run(run.grouping, run.gains, truth) if run.ids is odd else run
 
-    settled = settle_joined(finder, [np.arange(200)] * VOTERS, join, 2, seed=0)
+    settled = settle_first(finder, [np.arange(200)] * VOTERS, 2, seed=0, join=join)
 
     assert same_division(settled.run.ids, truth)
     assert settled.agreement == pytest.approx(1) and settled.votes == 0
