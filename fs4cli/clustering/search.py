@@ -28,6 +28,10 @@ from fs4cli.clustering.repeats import (
 )
 from fs4cli.model.axes import COLOUR, PLACE, SOFT_COLOUR
 
+PLAIN_SURE = 0.93
+"""Agreement of the first runs, in plain cues alone, from which on they are believed as they are. Learned features could
+only take some of it away, and do not join."""
+
 USUAL_ENOUGH = 0.8
 """Clusters that are told of a place by what usually lies there are taken if they explain the evidence at least so many
 times as well as those that are told of its row and column."""
@@ -101,7 +105,7 @@ class Search:
         plain = self._choose_texture(is_relative)
         if settled is None and self.learned.shape[1]:
             settled = self._settle_first(plain, plain.sample)
-        if settled is None or settled.agreement < SURE:
+        if settled is None or settled.agreement < PLAIN_SURE:
             settled = self._settle_all(plain)
         if self.usual is not None and settled.agreement < SURE:
             usual = self._make_plain(self.usual, self.usual, is_relative=is_relative)

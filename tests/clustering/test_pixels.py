@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from fs4cli.clustering import search
 from fs4cli.clustering.pixels import PixelMaps, count_needed, fit_pixel_clusters
 from fs4cli.model.axes import describe_cues
 
@@ -122,7 +125,7 @@ def draw_misled(random):
 
 
 def test_learned_features_that_say_something_else_are_not_believed(random, monkeypatch):
-    monkeypatch.setattr("fs4cli.clustering.search.SURE", 1.1)  # else they are not even asked
+    monkeypatch.setattr("fs4cli.clustering.search.PLAIN_SURE", 1.1)  # else they are not even asked
     maps = draw_misled(random)
     clusters = fit_pixel_clusters([one for one, _ in maps], 2, number=10, seed=0)
     right = np.mean([clusters.assign(one).argmax(2) == truth for one, truth in maps])
@@ -148,7 +151,22 @@ def test_learned_features_are_asked_only_where_groupings_of_plain_cues_do_not_ag
     clusters = fit_pixel_clusters(maps, 2, number=10, seed=0)
 
     assert bool(asked) is is_asked
-    assert (clusters.summary["agreement"] < 0.95) is is_asked
+    assert (clusters.summary["agreement"] < 0.93) is is_asked
+
+
+@pytest.mark.parametrize(("agreement", "is_asked"), [(0.94, False), (0.92, True)])
+def test_plain_groupings_that_agree_so_far_are_believed_and_learned_features_are_not_asked(
+    random, monkeypatch, agreement, is_asked
+):
+    asked = []
+    monkeypatch.setattr(
+        "fs4cli.clustering.finder.join_features", lambda grouping, *_, **__: asked.append(True) or (grouping, {})
+    )
+    settle = search.settle_first
+    monkeypatch.setattr(search, "settle_first", lambda *args, **more: replace(settle(*args, **more), agreement=agreement))
+    fit_pixel_clusters([one for one, _ in draw_misled(random)], 2, number=10, seed=0)
+
+    assert bool(asked) is is_asked
 
 
 def draw_lines(random, *, bright: bool):

@@ -30,7 +30,7 @@ def test_it_says_what_the_grouping_says(random, monkeypatch, with_features):
         return Grouping("with features", axes, make_mixture(together[:, axes], ids, clusters)), {}
 
     monkeypatch.setattr(finder, "join_features", join)
-    monkeypatch.setattr(search, "SURE", 1.1)  # else none joins, as classes are this plain
+    monkeypatch.setattr(search, "PLAIN_SURE", 1.1)  # else none joins, as classes are this plain
     maps, images = [], []
     for _ in range(10):
         truth = random.integers(0, 2, (16, 16))
