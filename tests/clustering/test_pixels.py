@@ -163,7 +163,9 @@ def test_plain_groupings_that_agree_so_far_are_believed_and_learned_features_are
         "fs4cli.clustering.finder.join_features", lambda grouping, *_, **__: asked.append(True) or (grouping, {})
     )
     settle = search.settle_first
-    monkeypatch.setattr(search, "settle_first", lambda *args, **more: replace(settle(*args, **more), agreement=agreement))
+    monkeypatch.setattr(
+        search, "settle_first", lambda *args, **more: replace(settle(*args, **more), agreement=agreement)
+    )
     fit_pixel_clusters([one for one, _ in draw_misled(random)], 2, number=10, seed=0)
 
     assert bool(asked) is is_asked
