@@ -135,14 +135,18 @@ def test_learned_features_that_say_something_else_are_not_believed(random, monke
     assert max(right, 1 - right) > 0.9
 
 
-@pytest.mark.parametrize(("noise", "is_asked"), [(2, False), (30, True)])
-def test_learned_features_are_asked_only_where_groupings_of_plain_cues_do_not_agree(
-    random, monkeypatch, noise, is_asked
-):
-    asked = []
+@pytest.fixture
+def asked(monkeypatch):
+    """Grows when learned features are asked; none of them joins."""
+    times = []
     monkeypatch.setattr(
-        "fs4cli.clustering.finder.join_features", lambda grouping, *_, **__: asked.append(True) or (grouping, {})
+        "fs4cli.clustering.finder.join_features", lambda grouping, *_, **__: times.append(True) or (grouping, {})
     )
+    return times
+
+
+@pytest.mark.parametrize(("noise", "is_asked"), [(2, False), (30, True)])
+def test_learned_features_are_asked_only_where_groupings_of_plain_cues_do_not_agree(random, asked, noise, is_asked):
     maps = []
     for _ in range(10):
         cues = random.normal(0, noise, (16, 16, 16)).astype(np.float32)
@@ -156,12 +160,8 @@ def test_learned_features_are_asked_only_where_groupings_of_plain_cues_do_not_ag
 
 @pytest.mark.parametrize(("agreement", "is_asked"), [(0.94, False), (0.92, True)])
 def test_plain_groupings_that_agree_so_far_are_believed_and_learned_features_are_not_asked(
-    random, monkeypatch, agreement, is_asked
+    random, monkeypatch, asked, agreement, is_asked
 ):
-    asked = []
-    monkeypatch.setattr(
-        "fs4cli.clustering.finder.join_features", lambda grouping, *_, **__: asked.append(True) or (grouping, {})
-    )
     settle = search.settle_first
     monkeypatch.setattr(
         search, "settle_first", lambda *args, **more: replace(settle(*args, **more), agreement=agreement)
