@@ -41,11 +41,6 @@ SHARE = 0.6
 UNSURE = 0.85
 """Agreement of the runs below which none is believed alone, and the insides of things are looked at."""
 
-SURE = 0.95
-"""Where the place leads and lightness changes alike all over the images, colours count less the mean of their image
-only if first runs agree so far in that: else it is one more guess. What usually lies at a place is asked only where
-they agree less."""
-
 INSIDES_BETTER, INSIDES_ENOUGH = 1.03, 0.9
 """Clusters found in the insides of things alone are taken if they explain the insides so many times as well as clusters
 found everywhere do, and everything at least this share as well."""

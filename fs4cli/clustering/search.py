@@ -19,7 +19,6 @@ from fs4cli.clustering.mixture import make_mixture, measure_gain
 from fs4cli.clustering.regions import REGIONS_ENOUGH
 from fs4cli.clustering.repeats import (
     FEWEST_VECTORS,
-    SURE,
     Run,
     Settled,
     settle_first,
@@ -27,6 +26,11 @@ from fs4cli.clustering.repeats import (
     weigh_parts,
 )
 from fs4cli.model.axes import COLOUR, PLACE, SOFT_COLOUR
+
+SURE = 0.95
+"""Where the place leads and lightness changes alike all over the images, colours count less the mean of their image
+only if first runs agree so far in that: else it is one more guess. What usually lies at a place is asked only where
+they agree less."""
 
 PLAIN_SURE = 0.93
 """Agreement of the first runs, in plain cues alone, from which on they are believed as they are. Learned features could
