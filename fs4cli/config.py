@@ -80,6 +80,10 @@ class PretrainSettings(_Section):
 class ClusterSettings(_Section):
     """Pyramid pseudo-labels (PGG)."""
 
+    images: AutoCount = Field(
+        default="auto",
+        description="How many of the images cluster and train look at, drawn at random; pretrain sees all.",
+    )
     grids: tuple[int, ...] = Field(
         default=(1, 2, 4), description="Cells per side of each pyramid level; 1 is the whole image."
     )

@@ -18,7 +18,7 @@ from fs4cli.config import Settings
 from fs4cli.data.batches import BatchSource
 from fs4cli.duration import parse_duration
 from fs4cli.errors import ConfigError, ProjectError, ResourceError
-from fs4cli.planning.budget import measure_steps, plan_budget
+from fs4cli.planning.budget import measure_steps, plan_budget, plan_images
 from fs4cli.planning.stage import OpenedStage, close_stage, find_stage_changes, open_stage, remove_stage, whole
 from fs4cli.progress import SilentProgress
 from fs4cli.project.plan import Planned
@@ -274,10 +274,69 @@ def _refuse() -> float:
 
 def test_a_budget_sets_the_steps(project):
     planned = _plan(project, _open(project, budget="20m"), "20m", cost=0.5)
-    assert planned.settings.pretrain.steps == 1200  # half of 1200 s at half a second
-    assert recorded_value(project, "pretrain", "pretrain.steps") == 1200
+    assert planned.settings.pretrain.steps == 1160  # half of 1200 s less 40 at half a second
+    assert recorded_value(project, "pretrain", "pretrain.steps") == 1160
     reason = json.loads(project.plan_path.read_text())["values"]["pretrain.steps"]["reason"]
-    assert reason == "600 s of the budget of 20m at 0.500 s a step, measured"
+    assert reason == "580 s of the budget of 20m at 0.500 s a step, measured"
+
+
+@pytest.mark.parametrize(("budget", "seconds"), [("3m", 70), ("90s", 25), ("50s", 10)])
+def test_what_is_done_beside_updates_is_taken_off_a_short_budget(project, budget, seconds):
+    planned = _plan(project, _open(project, budget=budget), budget, cost=0.1)
+    assert planned.settings.pretrain.steps == 10 * seconds  # a fifth of the shortest
+
+
+def _plan_images(project: Project, opened: OpenedStage, budget: str | None, cost: float = 1.0) -> int:
+    planned = plan_images(project, opened, budget=budget, seconds_per_image=lambda: cost)
+    return whole(planned.settings.cluster.images)
+
+
+def _open_cluster(project: Project, **values) -> OpenedStage:
+    _finish(project)
+    return _open(project, "cluster", **values)
+
+
+@pytest.mark.parametrize(("cost", "images"), [(1.0, 3), (0.7, 4), (0.5, 5), (0.001, 5), (100.0, 2)])
+def test_as_many_images_are_assigned_as_a_part_of_the_budget_is_enough_for(project, monkeypatch, cost, images):
+    monkeypatch.setattr("fs4cli.planning.budget.LEAST_IMAGES", 2)
+    assert _plan_images(project, _open_cluster(project, budget="20s"), "20s", cost) == images  # 3 of 20 s
+    assert recorded_value(project, "cluster", "cluster.images") == images
+    reason = json.loads(project.plan_path.read_text())["values"]["cluster.images"]["reason"]
+    assert reason == (
+        "all of them"
+        if images == 5
+        else f"as many as 15% of the budget of 20s is enough for, at {cost:.3f} s each, measured"
+    )
+
+
+def test_sixty_images_are_assigned_whatever_the_budget(project):
+    assert _plan_images(project, _open_cluster(project, budget="1s"), "1s", 9.0) == 5  # all there are
+
+
+def test_a_resumed_run_keeps_its_images(project):
+    _plan_images(project, _open_cluster(project, budget="20s"), "20s")
+    for budget in ("1s", None):
+        again = _open(project, "cluster", budget=budget)
+        assert plan_images(project, again, budget=budget, seconds_per_image=_refuse) is again
+
+
+def test_a_number_of_images_that_somebody_chose_wins_over_the_budget(project):
+    opened = _open_cluster(project, budget="20s", cluster={"images": 4})
+    assert plan_images(project, opened, budget="20s", seconds_per_image=_refuse) is opened
+
+
+def test_without_a_budget_the_number_of_images_is_planned_and_not_measured(project):
+    opened = _open_cluster(project)
+    assert opened.settings.cluster.images == 5
+    assert plan_images(project, opened, budget=None, seconds_per_image=_refuse) is opened
+
+
+def test_a_run_stopped_before_it_could_measure_images_may_go_on_without_a_budget(project):
+    _open_cluster(project, budget="20s")
+    assert (
+        plan_images(project, _open(project, "cluster"), budget=None, seconds_per_image=_refuse).settings.cluster.images
+        == 5
+    )
 
 
 def _finish_after(project: Project, stage: str, seconds: int) -> None:
@@ -294,7 +353,7 @@ def _finish_after(project: Project, stage: str, seconds: int) -> None:
         (500, 28, 412),  # 94 % of 1000 s, less what the two took
         (100, 28, 812),  # what pretraining did not need is train's
         (0, 0, 940),
-        (90_000, 28, 300),  # a night without a budget leaves three tenths all the same
+        (90_000, 28, 150),  # a night without a budget leaves three twentieths all the same
     ],
 )
 def test_train_has_what_the_stages_before_left_of_the_budget(project, pretrain, cluster, left):
@@ -313,7 +372,7 @@ def test_the_first_grouping_is_part_of_the_budget(project):
     assert whole(_plan(project, opened, "1000s", cost=0.1).settings.train.steps) == pytest.approx(7000, abs=30)
 
 
-@pytest.mark.parametrize(("after", "steps", "warnings"), [(20.0, 4000, 0), (80.0, 3500, 0), (900.0, 3000, 1)])
+@pytest.mark.parametrize(("after", "steps", "warnings"), [(20.0, 4000, 0), (80.0, 3500, 0), (900.0, 1500, 1)])
 def test_where_assigning_anew_takes_long_training_has_less_or_a_warning_says_so(project, after, steps, warnings):
     _finish_after(project, "pretrain", 500)
     _finish_after(project, "cluster", 40)
@@ -329,7 +388,7 @@ def test_where_assigning_anew_takes_long_training_has_less_or_a_warning_says_so(
 
     assert whole(planned.settings.train.steps) == pytest.approx(steps, abs=30)
     assert len(warned) == warnings
-    said = "9 min are gone, training takes 5 min more, and assigning all images anew 15 min"
+    said = "9 min are gone, training takes 2 min more, and assigning all images anew 15 min"
     assert all(said in line for line in warned)
 
 
@@ -346,10 +405,10 @@ def test_a_short_budget_that_will_not_be_held_is_told_in_seconds(project):
         warn=warned.append,
     )
 
-    # three tenths of the budget are for training, however late it is
+    # three twentieths of the budget are for training, however late it is
     [said] = warned
     # by the clock: a busy machine adds some
-    told = re.search(r"(\d+) s are gone, training takes 30 s more, and assigning all images anew 10 s", said)
+    told = re.search(r"(\d+) s are gone, training takes 15 s more, and assigning all images anew 10 s", said)
     assert told is not None and 100 <= int(told[1]) < 119
     assert "larger `--budget`" in said
 
@@ -387,14 +446,14 @@ def test_a_resumed_run_keeps_the_steps_of_its_budget(project):
     for budget in ("20m", "8h", None):
         again = _open(project, budget=budget)
         assert plan_budget(project, again, budget=budget, seconds_per_step=_refuse) is again
-        assert again.settings.pretrain.steps == 1200
+        assert again.settings.pretrain.steps == 1160
 
 
 def test_a_run_stopped_before_it_could_measure_measures_when_it_goes_on(project):
     _open(project, budget="20m")
     again = _open(project, budget="20m")
     assert again.is_resumed
-    assert _plan(project, again, "20m").settings.pretrain.steps == 1200
+    assert _plan(project, again, "20m").settings.pretrain.steps == 1160
 
 
 def test_a_run_stopped_before_it_could_measure_may_go_on_without_a_budget(project):

@@ -71,11 +71,6 @@ def fit_kmeans(
     return KMeansResult(centroids, best / count)
 
 
-def keep_to_one_core() -> None:
-    """What the calling thread clusters from now on is not divided among cores: OpenMP counts for each thread anew."""
-    faiss.omp_set_num_threads(1)
-
-
 def assign_nearest(
     vectors: Float32[np.ndarray, "n d"], centroids: Float32[np.ndarray, "k d"], *, spherical: bool = False
 ) -> tuple[Int64[np.ndarray, " n"], Float32[np.ndarray, " n"]]:

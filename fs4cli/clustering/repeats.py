@@ -25,9 +25,9 @@ from fs4cli.clustering.agreement import adjusted_rand
 from fs4cli.clustering.consensus import count_votes
 from fs4cli.clustering.evidence import FEWEST_IMAGES
 from fs4cli.clustering.grouping import Grouping, choose_name
-from fs4cli.clustering.kmeans import keep_to_one_core
 from fs4cli.clustering.mixture import make_soft_mixture, measure_gain
 from fs4cli.machine import usable_cores
+from fs4cli.model.device import keep_to_one_core
 
 RUNS = 5
 """How often the clusters are found."""

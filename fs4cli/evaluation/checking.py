@@ -10,9 +10,9 @@ from fs4cli.evaluation.downloads import OFFICIAL_COUNTS
 from fs4cli.evaluation.ground_truth import LabelReader, describe_size_difference
 from fs4cli.evaluation.index_image import BadIndexImage
 from fs4cli.evaluation.layouts import Layout
-from fs4cli.evaluation.parallel import map_in_order
 from fs4cli.evaluation.problems import Problem
 from fs4cli.evaluation.selection import Selection
+from fs4cli.parallel import map_in_order
 
 
 def check_counts(benchmark: Benchmark, layout: Layout, selection: Selection) -> list[Problem]:

@@ -20,8 +20,8 @@ from fs4cli.evaluation.framing import Frame
 from fs4cli.evaluation.ground_truth import LabelReader, describe_size_difference, read_ready_mask
 from fs4cli.evaluation.index_image import BadIndexImage
 from fs4cli.evaluation.pairs import Pair
-from fs4cli.evaluation.parallel import map_in_order
 from fs4cli.evaluation.problems import Problem
+from fs4cli.parallel import map_in_order
 from fs4cli.scaling import Scaling
 
 GROUP = 8

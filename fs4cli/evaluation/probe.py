@@ -26,9 +26,9 @@ from fs4cli.evaluation.framing import Frame
 from fs4cli.evaluation.ground_truth import LabelReader
 from fs4cli.evaluation.matching import name_clusters, score_classes
 from fs4cli.evaluation.pairs import Pair
-from fs4cli.evaluation.parallel import map_in_order
 from fs4cli.evaluation.problems import Problem
 from fs4cli.evaluation.report import or_null
+from fs4cli.parallel import map_in_order
 from fs4cli.progress import Progress
 from fs4cli.scaling import Scaling
 

@@ -20,8 +20,8 @@ from fs4cli.data.refusals import UnreadableImage
 from fs4cli.errors import InputError, Interrupted
 from fs4cli.evaluation.confusion import count_confusion
 from fs4cli.evaluation.counting import MaskMaker
-from fs4cli.evaluation.parallel import map_in_order
 from fs4cli.evaluation.problems import Problem, list_problems
+from fs4cli.parallel import map_in_order
 from fs4cli.progress import Progress
 from fs4cli.scaling import Scaling
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from fs4cli.errors import ResourceError
 from fs4cli.machine import memory_limit, usable_cores
@@ -43,6 +44,15 @@ def choose_device(name: str) -> torch.device:
         details=(f"there is: {', '.join(present)}",),
         hints=("choose one of these, or `auto`",),
     )
+
+
+def keep_to_one_core() -> None:
+    """What the calling thread computes from now on is not divided among cores: OpenMP counts for each thread anew.
+
+    For threads that work side by side, each on an image of its own: a small map is too little to be divided.
+    """
+    torch.get_num_threads()  # torch sets its own number where a thread first asks for it: before, not after
+    threadpool_limits(1, user_api="openmp")
 
 
 def _list_devices() -> list[str]:

@@ -1,7 +1,9 @@
-"""From a wall-clock budget to a number of updates: half of it is for pretraining, train has what is left by the clock.
+"""From a wall-clock budget to numbers of updates and of images, so that all stages together take as long as it says.
 
-In: a stage that was opened, the budget, a function that measures. Out: the stage with its steps, kept in its record, so
-that a resumed run does the same number.
+Half of it is for pretraining, train has what is left by the clock, and images are assigned as far as there is time.
+
+In: a stage that was opened, the budget, a function that measures. Out: the stage with its steps, or its number of
+images, kept in its record, so that a resumed run does the same number.
 """
 
 import copy
@@ -14,7 +16,7 @@ from fs4cli.config import stage_settings, with_values
 from fs4cli.duration import parse_duration
 from fs4cli.planning.facts import read_facts
 from fs4cli.planning.stage import OpenedStage
-from fs4cli.project.plan import Planned, plan_values, write_plan
+from fs4cli.project.plan import Facts, Planned, plan_values, write_plan
 from fs4cli.project.project import Project
 from fs4cli.project.record import Record, read_record, write_record
 
@@ -24,11 +26,24 @@ UPDATES_SHARE = 0.94
 ASSIGN_SHARE = 0.03
 """Of a budget: that part of the rest that is for later assignments. Where they take longer, training has less."""
 
-PRETRAIN_SHARE = 0.5
-"""Of a budget; train has what is then left of the updates' share, with all that came before it by the clock off."""
+BESIDE = 40.0
+"""Seconds of any budget, about: what starting, measuring and finding the classes take on two cores."""
 
-LEAST_TRAIN_SHARE = 0.3
+PRETRAIN_SHARE = 0.5
+"""Of a budget without these seconds; train has what is then left of the updates' share, with all that came before it
+by the clock off."""
+
+LEAST_PRETRAIN_SHARE = 0.2
+"""Of a budget, however little is left of it then."""
+
+LEAST_TRAIN_SHARE = 0.15
 """Of a budget, however long came before: earlier stages may have run without a budget, or paused for a night."""
+
+IMAGES_SHARE = 0.15
+"""Of a budget: for assigning the pixels of images, in all rounds together. Of more images it takes a part."""
+
+LEAST_IMAGES = 60
+"""Are assigned whatever the budget, if there are so many: with fewer, classes are found by chance."""
 
 
 def plan_budget(
@@ -69,6 +84,38 @@ def plan_budget(
             )
         reason = f"{seconds:.0f} s of the budget of {budget} at {cost:.3f} s a step, measured"
         planned = Planned(max(20, int(seconds / cost)), reason)
+    return _keep(project, opened, facts, key, planned)
+
+
+def plan_images(
+    project: Project, opened: OpenedStage, *, budget: str | None, seconds_per_image: Callable[[], float]
+) -> OpenedStage:
+    """Set how many images are clustered and learned from, from the wall-clock budget, once; a chosen number stays.
+
+    Args:
+        project: Whose stage.
+        opened: From `open_stage`, of cluster.
+        budget: As in the settings: 90s, 20m, 8h, or None.
+        seconds_per_image: Measures what assigning one takes in all rounds; only called when the number is to be set.
+    """
+    key = "cluster.images"
+    if opened.settings.cluster.images != "auto":
+        return opened
+    facts = read_facts(project, opened.settings)
+    if budget is None:  # as above: a run with a budget was stopped before it could measure
+        planned = plan_values(facts, opened.settings.preset)[key]
+    else:
+        cost = seconds_per_image()
+        count = max(LEAST_IMAGES, int(IMAGES_SHARE * parse_duration(budget) / cost))
+        reason = (
+            f"as many as {IMAGES_SHARE:.0%} of the budget of {budget} is enough for, at {cost:.3f} s each, measured"
+        )
+        planned = Planned(facts.images, "all of them") if count >= facts.images else Planned(count, reason)
+    return _keep(project, opened, facts, key, planned)
+
+
+def _keep(project: Project, opened: OpenedStage, facts: Facts, key: str, planned: Planned) -> OpenedStage:
+    """The stage with what a setting came to, in its record and in the plan."""
     record = replace(opened.record, planned={**opened.record.planned, key: planned.value})
     write_record(project, record)
     write_plan(project, facts, {key: planned})
@@ -79,7 +126,8 @@ def _find_seconds(project: Project, opened: OpenedStage, budget: float, after: f
     """What a stage's updates may take, if `after` seconds of other work follow."""
     if opened.record.stage == "pretrain":
         is_last_to_learn = opened.settings.train.method == "kmeans"
-        return budget * (UPDATES_SHARE if is_last_to_learn else PRETRAIN_SHARE)
+        half = max(LEAST_PRETRAIN_SHARE * budget, PRETRAIN_SHARE * (budget - BESIDE))
+        return budget * UPDATES_SHARE if is_last_to_learn else half
     left = budget * UPDATES_SHARE - _find_spent(project, opened) - max(0.0, after - budget * ASSIGN_SHARE)
     return max(budget * LEAST_TRAIN_SHARE, left)
 

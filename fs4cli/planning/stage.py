@@ -1,7 +1,7 @@
 """How every stage opens and closes: is it done, does it resume, is it stale; what does `auto` come to?
 
 In: the project, the settings, what the images and the machine are. Out: settings without any `auto` for the stage to
-run with (but for the steps, where `fs4cli.planning.budget` is to set them), and its record.
+run with (but for what `fs4cli.planning.budget` is to set), and its record.
 """
 
 import shutil
@@ -32,7 +32,7 @@ class OpenedStage:
 
     Args:
         record: Its record, already on disk.
-        settings: Every setting it uses, without `auto`; but for the steps, where `plan_budget` is to set them.
+        settings: Every setting it uses, without `auto`; but for steps and images, where a budget is to set them.
         is_done: The result is there and fits; nothing to do.
         is_resumed: It was stopped before and goes on.
     """
@@ -194,11 +194,16 @@ def _start(project: Project, stage: str, settings: Settings, inputs: dict[str, s
     classes = plan_classes(project, stage, settings, progress) if values.get("classes") == "auto" else None
     facts = read_facts(project, settings if classes is None else with_values(settings, {"classes": classes.value}))
     preset = Planned(settings.preset, "chosen") if settings.preset in PRESETS else choose_preset(facts)
-    plan = {"preset": preset, **plan_values(facts, preset.value, grids=settings.cluster.grids)}
+    steps = settings.train.steps if isinstance(settings.train.steps, int) else None
+    plan = {
+        "preset": preset,
+        **plan_values(facts, preset.value, grids=settings.cluster.grids, train_steps=steps),
+    }
     if classes is not None:
         plan["classes"] = classes
     if settings.budget is not None:
-        plan.pop(f"{stage}.steps", None)  # `plan_budget` will measure what they cost
+        for key in (f"{stage}.steps", "cluster.images"):
+            plan.pop(key, None)  # `fs4cli.planning.budget` will measure what they cost
     wanted = {key: planned for key, planned in plan.items() if values.get(key) == "auto"}
     chosen = values.get("cluster.clusters")
     if isinstance(chosen, tuple) and "auto" in chosen:

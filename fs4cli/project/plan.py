@@ -67,6 +67,12 @@ class _Preset:
 DETAIL = 0.85
 """Share of the variance that must be left after shrinking: below it, texture is lost that may tell classes apart."""
 
+VIEWS = 4
+"""Windows of an image that training sees, at least: images that it sees less often are not worth assigning."""
+
+FEWEST_IMAGES = 200
+"""Are clustered and learned from, however short training is."""
+
 # crop: of the views; size, largest: short side at which images are looked at, at least and at most;
 # *_images: how many windows a stage sees in all, where no budget says otherwise
 PRESETS = {
@@ -87,13 +93,16 @@ def choose_preset(facts: Facts) -> Planned:
     return Planned("base", f"{facts.device_name}, {gigabytes:.0f} GB")
 
 
-def plan_values(facts: Facts, preset: str, *, grids: tuple[int, ...] = (1, 2, 4)) -> dict[str, Planned]:
+def plan_values(
+    facts: Facts, preset: str, *, grids: tuple[int, ...] = (1, 2, 4), train_steps: int | None = None
+) -> dict[str, Planned]:
     """Every planned setting, by dotted key.
 
     Args:
         facts: About images and machine.
         preset: "tiny", "small", "base" or "large".
         grids: Cells per side of each pyramid level.
+        train_steps: Of train, where somebody chose them.
     """
     chosen = PRESETS[preset]
     window = choose_window(facts, chosen.size, chosen.largest)
@@ -104,6 +113,8 @@ def plan_values(facts: Facts, preset: str, *, grids: tuple[int, ...] = (1, 2, 4)
     clusters = tuple(
         max(2, min(2 * level * facts.classes, grid**2 * facts.images // 10)) for level, grid in enumerate(grids, 1)
     )
+    windows = chosen.train_images if train_steps is None else train_steps * batch
+    learned = max(FEWEST_IMAGES, windows // VIEWS)
     return {
         "model.backbone": Planned(chosen.backbone, why),
         "precision": Planned(facts.precision, f"the fastest number format of {facts.device_name}"),
@@ -113,6 +124,9 @@ def plan_values(facts: Facts, preset: str, *, grids: tuple[int, ...] = (1, 2, 4)
         "pretrain.steps": Planned(
             max(20, chosen.pretrain_images // batch), f"{why}: {chosen.pretrain_images} windows; a budget overrides it"
         ),
+        "cluster.images": Planned(facts.images, "all of them")
+        if learned >= facts.images
+        else Planned(learned, f"training sees {windows} windows, {VIEWS} of each of these"),
         "cluster.clusters": Planned(
             clusters, "2, 4, 6, ... times the classes on images and patches, with at least 10 cells a cluster"
         ),

@@ -7,9 +7,9 @@ from fs4cli.config import Settings
 from fs4cli.errors import Interrupted
 from fs4cli.evaluation.checking import check_counts, check_files
 from fs4cli.evaluation.dataset import find_dataset
-from fs4cli.evaluation.parallel import count_workers
 from fs4cli.evaluation.problems import Problem
 from fs4cli.evaluation.protocols import FULL
+from fs4cli.parallel import count_workers
 from fs4cli.progress import Progress
 
 

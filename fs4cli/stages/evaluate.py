@@ -16,7 +16,6 @@ from fs4cli.errors import InputError, UsageError
 from fs4cli.evaluation.counting import MaskMaker
 from fs4cli.evaluation.dataset import find_dataset
 from fs4cli.evaluation.ground_truth import LabelReader
-from fs4cli.evaluation.parallel import count_workers
 from fs4cli.evaluation.probe import ProbeSource, describe_probe, fit_probe, score_probe
 from fs4cli.evaluation.problems import Problem
 from fs4cli.evaluation.protocols import Protocol, find_protocol
@@ -27,6 +26,7 @@ from fs4cli.evaluation.tables import write_table
 from fs4cli.evaluation.unfinished import forget
 from fs4cli.evaluation.unlabelled import judge_unlabelled, list_views, measure_unlabelled
 from fs4cli.files import hash_value
+from fs4cli.parallel import count_workers
 from fs4cli.progress import Progress
 from fs4cli.project.project import Project
 from fs4cli.project.record import finish_record, read_inputs, start_record, write_record

@@ -22,8 +22,7 @@ from fs4cli.clustering.health import Division, count_edges, measure_health
 from fs4cli.clustering.kmeans import fit_kmeans
 from fs4cli.clustering.learned import FeatureClusters, fit_feature_clusters
 from fs4cli.clustering.pixels import PixelMaps
-from fs4cli.data.batches import BatchSource
-from fs4cli.data.cache import ImageCache
+from fs4cli.data.batches import BatchSource, Images
 from fs4cli.errors import Interrupted
 from fs4cli.files import hash_file, read_json, write_bytes, write_json
 from fs4cli.model.device import Precision, autocast
@@ -163,7 +162,7 @@ def remove_round(folder: Path) -> None:
 
 def settle_centroids(
     segmenter: Segmenter,
-    cache: ImageCache,
+    images: Images,
     *,
     short_side: int,
     seed: int,
@@ -175,7 +174,7 @@ def settle_centroids(
 
     Args:
         segmenter: Its head's centroids are changed in place.
-        cache: The images.
+        images: As they are learned from.
         short_side: At which the network looks, in pixels.
         seed: Of the sample and of k-means.
         device: Where to work.
@@ -189,8 +188,8 @@ def settle_centroids(
     if not isinstance(head, CentroidHead):
         raise ValueError("the segmenter's head has no centroids")
     segmenter.to(device, memory_format=torch.channels_last).eval()  # pyright: ignore[reportCallIssue]
-    extract = partial(extract_maps, images=cache, short_side=short_side, device=device, precision=precision)
-    sample = np.sort(np.random.default_rng([seed, 29]).permutation(len(cache))[:SAMPLE]).tolist()
+    extract = partial(extract_maps, images=images, short_side=short_side, device=device, precision=precision)
+    sample = np.sort(np.random.default_rng([seed, 29]).permutation(len(images))[:SAMPLE]).tolist()
     clusters: FeatureClusters = fit_feature_clusters(
         (PixelMaps(maps.features, maps.axes) for maps in extract(segmenter.network, positions=sample)),
         len(head.centroids),
@@ -199,8 +198,8 @@ def settle_centroids(
     )
     head.centroids.copy_(torch.from_numpy(clusters.centroids))
     counts, edges, pixels = [], [], []
-    with progress.task("assign", len(cache), unit="images") as task:
-        for maps in extract(segmenter, positions=range(len(cache))):
+    with progress.task("assign", len(images), unit="images") as task:
+        for maps in extract(segmenter, positions=range(len(images))):
             mask = maps.features.argmax(2)
             counts.append(np.bincount(mask.ravel(), minlength=len(head.centroids)).astype(float))
             edges.append(count_edges(mask))

@@ -1,4 +1,5 @@
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -10,10 +11,24 @@ from fs4cli.model.device import (
     choose_device,
     choose_precision,
     describe_device,
+    keep_to_one_core,
     peak_memory,
 )
 
 CPU = torch.device("cpu")
+
+
+def test_a_thread_that_keeps_to_one_core_leaves_the_others_theirs():
+    before = torch.get_num_threads()
+
+    def count() -> int:
+        keep_to_one_core()
+        torch.ones(64, 64) @ torch.ones(64, 64)  # torch may set its number when it first works in a thread
+        return torch.get_num_threads()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(count).result() == 1
+    assert torch.get_num_threads() == before
 
 
 @pytest.fixture

@@ -76,6 +76,17 @@ def test_steps_are_what_shows_the_planned_number_of_windows():
     assert values["train.steps"].value == 20_000 // 32
 
 
+def test_images_that_training_would_hardly_see_are_left_out():
+    many = replace(FACTS, images=10_000)
+    planned = plan_values(many, "small")["cluster.images"]
+    assert planned.value == 20_000 // 4
+    assert planned.reason == "training sees 20000 windows, 4 of each of these"
+    assert plan_values(many, "small", train_steps=1000)["cluster.images"].value == 32_000 // 4
+    assert plan_values(many, "small", train_steps=2000)["cluster.images"] == Planned(10_000, "all of them")
+    assert plan_values(many, "small", train_steps=1)["cluster.images"].value == 200
+    assert plan_values(FACTS, "small")["cluster.images"].value == 1000
+
+
 def test_few_images_make_small_batches_but_at_least_twenty_updates():
     values = plan_values(replace(FACTS, images=3), "small")
     assert values["pretrain.batch_size"].value == 12

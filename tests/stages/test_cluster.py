@@ -1,5 +1,6 @@
 """Pretrained network to pyramid pseudo-labels."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from toy_project import Stopping, choose_tiny, draw_folder
 
 from fs4cli.config import Settings
 from fs4cli.data.cache import ImageCache
+from fs4cli.data.chosen import draw_positions
+from fs4cli.data.label_maps import LabelMaps
 from fs4cli.errors import Interrupted, ProjectError
 from fs4cli.model.extraction import extract_maps
 from fs4cli.model.network import load_network
@@ -82,6 +85,52 @@ def test_features_are_the_means_over_the_cells(project):
     stored = [np.load(project.stage("cluster") / f"level-{grid}" / "features.npy")[5] for grid in (1, 2)]
     assert np.allclose(stored[0][0], maps.features.mean((0, 1)), atol=1e-4)
     assert np.allclose(stored[1][1], maps.features[:8, 8:].mean((0, 1)), atol=1e-4)
+
+
+def test_of_some_images_only_those_have_labels_and_train_learns_from_them_alone(project):
+    settings = choose_tiny(cluster__images=5, train__rounds=1, train__steps=2)
+    progress = SilentProgress()
+    assert _cluster(project, settings, progress=progress).images == 5
+    assert f"cluster: 5 of {IMAGES} images, drawn at random; the plan says why" in progress.said
+    positions = draw_positions(IMAGES, 5, seed=0)
+    features = np.load(project.stage("cluster") / "level-1" / "features.npy")
+    network, cache = load_network(project.pretrained, "test_resnet", 16), ImageCache.open(project.cache)
+    looks = {"short_side": 64, "device": torch.device("cpu"), "precision": "fp32"}
+    own = [maps.features.mean((0, 1)) for maps in extract_maps(network, cache, positions.tolist(), **looks)]
+    assert np.allclose(features[:, 0], np.stack(own), atol=1e-4)
+
+    run_train(project, settings, progress=SilentProgress())
+    record = read_record(project, "train")
+    assert record is not None and record.summary["images"] == 5
+    assert len(LabelMaps(project.stage("train") / "round-1")) == 5
+
+
+def test_more_images_than_there_are_is_all_of_them(project):
+    assert _cluster(project, choose_tiny(cluster__images=IMAGES + 1)).images == IMAGES
+
+
+def test_other_images_need_new_features(project, monkeypatch):
+    _cluster(project, choose_tiny(cluster__images=5))
+    extracted = _count_extracted(monkeypatch)
+    _cluster(project, choose_tiny(cluster__images=5, seed=1), fresh=True)
+    assert extracted == list(range(5))
+
+
+def test_a_short_budget_looks_at_a_part_of_the_images_and_says_so(project, monkeypatch):
+    monkeypatch.setattr("fs4cli.planning.budget.LEAST_IMAGES", 7)
+    monkeypatch.setattr(cluster, "measure_assigning", lambda *_, **__: 9.0)
+    assert _cluster(project, choose_tiny(budget="1m")).images == 7
+
+
+def test_a_project_of_before_images_were_chosen_learns_from_all_of_them(project):
+    _cluster(project)
+    path = project.record("cluster")
+    record = json.loads(path.read_text())
+    del record["settings"]["cluster.images"], record["planned"]["cluster.images"]
+    path.write_text(json.dumps(record))
+    run_train(project, choose_tiny(train__rounds=1, train__steps=2), progress=SilentProgress())
+    trained = read_record(project, "train")
+    assert trained is not None and trained.summary["images"] == IMAGES
 
 
 def test_what_is_done_is_not_done_again(project, monkeypatch):

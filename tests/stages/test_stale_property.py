@@ -27,7 +27,8 @@ OWN = {
     " ingest.near_duplicate_distance",
     "pretrain": "preset seed precision model.backbone model.channels pretrain.weights pretrain.steps"
     " pretrain.batch_size pretrain.window pretrain.crop pretrain.learning_rate",
-    "cluster": "classes preset seed model.backbone model.channels cluster.grids cluster.clusters cluster.balanced",
+    "cluster": "classes preset seed model.backbone model.channels cluster.images"
+    " cluster.grids cluster.clusters cluster.balanced",
     "train": "classes preset seed precision model.backbone model.channels train.steps train.batch_size train.window"
     " train.crop train.learning_rate train.method train.pyramid train.context train.grouping"
     " train.exposure train.refine train.prior train.rounds",
@@ -75,6 +76,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "pretrain.crop": _SIDE,
     "pretrain.learning_rate": _RATE,
     "pretrain.checkpoint_every": st.floats(0.001, 1e4),
+    "cluster.images": _COUNT,
     "cluster.grids": st.lists(st.integers(1, 9), min_size=1, max_size=4, unique=True).map(tuple),
     "cluster.clusters": st.one_of(st.just("auto"), st.lists(_COUNT, min_size=1, max_size=4).map(tuple)),
     "cluster.balanced": st.booleans(),

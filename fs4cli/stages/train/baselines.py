@@ -63,7 +63,7 @@ def train_baseline(opened: OpenedStage, shop: Workshop, budget: str | None) -> t
         )
     division = settle_centroids(
         segmenter,
-        shop.cache,
+        shop.taken,
         short_side=shop.short_side,
         seed=chosen.seed,
         device=shop.device,

@@ -68,7 +68,7 @@ def _expose(shop: Workshop) -> Workshop:
     folder = shop.project.stage("train")
     exposure = settle_exposure(
         folder / "exposure.json",
-        shop.cache,
+        shop.taken,
         is_begun=(folder / "round-1").exists(),
         classes=shop.classes,
         short_side=shop.short_side,

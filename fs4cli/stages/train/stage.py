@@ -69,7 +69,7 @@ def run_train(project: Project, settings: Settings, *, progress: Progress, fresh
     opened, trained = train(opened, shop, settings.budget)
     summary = {
         "steps": trained.result.step,
-        "images": len(shop.cache),
+        "images": len(shop.taken),
         "classes": shop.classes,
         "rounds": opened.settings.train.rounds,
         "health": trained.division.health.as_dict(),
@@ -98,7 +98,7 @@ def _describe(shop: Workshop, segmenter: Segmenter, summary: dict) -> ModelCard:
         # a baseline is looked at as its centroids were found
         short_side=shop.short_side
         if segmenter.nearest
-        else look_larger(whole(shop.settings.train.window), PREDICT_AT, shop.cache.short_side),
+        else look_larger(whole(shop.settings.train.window), PREDICT_AT, shop.cache_side),
         context=segmenter.context is not None,
         place=segmenter.place,
         nearest=segmenter.nearest,

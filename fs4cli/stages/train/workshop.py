@@ -16,6 +16,7 @@ from fs4cli.clustering.health import Division
 from fs4cli.config import Settings
 from fs4cli.data.batches import BatchSource, Images
 from fs4cli.data.cache import ImageCache
+from fs4cli.data.chosen import choose_images
 from fs4cli.model.device import Precision, choose_device, choose_precision
 from fs4cli.model.exposure import Exposure
 from fs4cli.model.extraction import measure_cues
@@ -60,7 +61,8 @@ class Workshop:
     Args:
         project: Whose.
         settings: Without any `auto`, but for the steps, where the budget is still to set them.
-        cache: The images, as they were taken.
+        taken: The images that are learned from, as they were taken.
+        cache_side: Short side of the decoded copies, in pixels.
         device: Where to work.
         precision: Of the network's work.
         short_side: Of images whose pixels are assigned, in pixels.
@@ -71,7 +73,8 @@ class Workshop:
 
     project: Project
     settings: Settings
-    cache: ImageCache
+    taken: Images
+    cache_side: int
     device: torch.device
     precision: Precision
     short_side: int
@@ -82,7 +85,7 @@ class Workshop:
     @property
     def images(self) -> Images:
         """As they are learned from."""
-        return expose(self.cache, self.exposure)
+        return expose(self.taken, self.exposure)
 
     @property
     def classes(self) -> int:
@@ -112,7 +115,7 @@ class Workshop:
             grids: Cells per side of the levels that guide whole images; none for no guidance.
             nearest: Whether its head is the centroids of a baseline; then it has no context.
         """
-        positions = np.linspace(0, len(self.cache) - 1, min(len(self.cache), _SEEN_FOR_CUES)).astype(int).tolist()
+        positions = np.linspace(0, len(self.taken) - 1, min(len(self.taken), _SEEN_FOR_CUES)).astype(int).tolist()
         mean, std = measure_cues(self.images, positions, short_side=self.short_side)
         segmenter = Segmenter(
             self.load_pretrained(),
@@ -134,7 +137,7 @@ class Workshop:
 
     def open_batches(self) -> BatchSource:
         """Windows of the images, as large as they are cached."""
-        side = self.cache.short_side
+        side = self.cache_side
         size = whole(self.settings.train.batch_size)
         return BatchSource(self.images, batch_size=size, window=(side, side), seed=self.settings.seed)
 
@@ -196,7 +199,12 @@ def open_workshop(project: Project, settings: Settings, progress: Progress) -> W
     return Workshop(
         project=project,
         settings=settings,
-        cache=cache,
+        taken=choose_images(
+            cache,
+            recorded_value(project, "cluster", "cluster.images"),  # none is on record where cluster is of an older fs4
+            seed=recorded_value(project, "cluster", "seed"),
+        ),
+        cache_side=cache.short_side,
         device=device,
         precision=choose_precision(settings.precision, device),
         short_side=look_larger(whole(settings.train.window), ASSIGN_AT, cache.short_side),

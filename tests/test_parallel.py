@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fs4cli.evaluation.parallel import count_workers, map_in_order
+from fs4cli.parallel import count_workers, map_in_order
 
 
 def test_results_keep_the_order_of_the_items():
@@ -29,6 +29,15 @@ def test_items_are_drawn_only_a_few_ahead_and_in_the_callers_thread():
     assert len(drawn) <= 5
     assert {thread for _, thread in drawn} == {threading.current_thread()}
     results.close()
+
+
+def test_each_thread_is_prepared_before_its_first_item():
+    local = threading.local()
+
+    def prepare() -> None:
+        local.is_ready = True
+
+    assert all(map_in_order(lambda _: local.is_ready, range(20), workers=3, prepare=prepare))
 
 
 def test_an_error_reaches_the_caller():
