@@ -16,10 +16,12 @@ from PIL import Image
 from torch import Tensor
 
 from fs4cli.errors import ProjectError
-from fs4cli.model.device import Precision, autocast
+from fs4cli.machine import usable_cores
+from fs4cli.model.device import Precision, autocast, keep_to_one_core
 from fs4cli.model.extraction import STRIDE, shrink_image
 from fs4cli.model.local_colour import sharpen
 from fs4cli.model.segmenter import Segmenter
+from fs4cli.parallel import map_in_order
 
 _BAND = 4_000_000  # values (classes x pixels) that are enlarged at once
 _LONGEST = 20  # times as long as wide: pictures longer than that are looked at smaller, so that their area is bounded
@@ -122,10 +124,24 @@ def predict_small(
         probabilities = torch.softmax(enlarged, dim=1).contiguous()
         if refine:
             small = F.interpolate(together, size, mode="bilinear", align_corners=False, antialias=True)
-            probabilities = sharpen(probabilities, small.contiguous(), stride=STRIDE // 2)
+            probabilities = _sharpen_each(probabilities, small.contiguous())
         results += list(probabilities.cpu().split(1))
         start = stop
     return results
+
+
+def _sharpen_each(probabilities: Float[Tensor, "b k h w"], images: Float[Tensor, "b 3 h w"]) -> Tensor:
+    """As `sharpen`; on a CPU each image on one core, as its maps are too small to be divided among them."""
+    if probabilities.device.type != "cpu" or len(images) == 1:
+        return sharpen(probabilities, images, stride=STRIDE // 2)
+
+    def sharpen_one(pair: tuple[Tensor, Tensor]) -> Tensor:
+        with torch.inference_mode():  # it holds for one thread only
+            return sharpen(*pair, stride=STRIDE // 2)
+
+    pairs = zip(probabilities.split(1), images.split(1), strict=True)
+    workers = min(len(images), usable_cores())
+    return torch.cat(list(map_in_order(sharpen_one, pairs, workers=workers, prepare=keep_to_one_core)))
 
 
 def predict_probabilities(
