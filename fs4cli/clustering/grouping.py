@@ -89,7 +89,9 @@ def list_groupings(
         found = (fit_kmeans(part, clusters, seed=seed, spread=start) for start in starts)
         plain = make_round_mixture(part, min(found, key=lambda one: one.objective).centroids)
         candidates.append(Grouping(name + _PLAIN, axes, plain, is_plain=True))
-    candidates += [_group(vectors, clusters, name, axes, seed) for name, axes in evidence.items()]
+    # colour alone as a mixture, too, is never better than that or than soft colour: docs/grouping-measured.md
+    mixed = [(name, axes) for name, axes in evidence.items() if not (candidates and axes == candidates[0].axes)]
+    candidates += [_group(vectors, clusters, name, axes, seed) for name, axes in mixed]
     told = vectors if judge is None else judge
     return candidates, {one.name: measure_gain(told, one.logits(vectors).argmax(1), clusters) for one in candidates}
 
