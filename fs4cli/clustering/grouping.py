@@ -69,7 +69,7 @@ def list_groupings(
         vectors: All the evidence, finite.
         clusters: How many.
         evidence: By name, the axes of each candidate, the most trusted first. If the first has three axes, it also
-            stands as plain k-means.
+            stands as plain k-means, and as nothing else.
         seed: Of k-means.
         spread: Start plain k-means from vectors that lie far apart, too: from random ones alone it takes luck to find
             small groups that lie apart.
@@ -142,7 +142,7 @@ def join_features(
         _group(
             together,
             clusters,
-            f"{grouping.name}, {count} learned features",
+            f"{grouping.name.replace(_PLAIN, '')}, {count} learned features",
             grouping.axes + tuple(range(width, width + count)),
             seed,
         )
