@@ -43,6 +43,7 @@ EVIDENCE = {
     "texture": _TEXTURE,
     "soft colour": _SOFT_COLOUR,
     _PLACED: _SOFT_COLOUR + _PLACE,
+    "colour and texture": _COLOUR + _TEXTURE,
     "soft colour and texture": _SOFT_COLOUR + _TEXTURE,
     "soft colour, texture and place": _SOFT_COLOUR + _TEXTURE + _PLACE,
 }

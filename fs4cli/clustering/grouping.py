@@ -69,7 +69,7 @@ def list_groupings(
         vectors: All the evidence, finite.
         clusters: How many.
         evidence: By name, the axes of each candidate, the most trusted first. If the first has three axes, it also
-            stands as plain k-means, and as nothing else.
+            stands as plain k-means.
         seed: Of k-means.
         spread: Start plain k-means from vectors that lie far apart, too: from random ones alone it takes luck to find
             small groups that lie apart.
@@ -89,9 +89,7 @@ def list_groupings(
         found = (fit_kmeans(part, clusters, seed=seed, spread=start) for start in starts)
         plain = make_round_mixture(part, min(found, key=lambda one: one.objective).centroids)
         candidates.append(Grouping(name + _PLAIN, axes, plain, is_plain=True))
-    # colour alone as a mixture, too, is never better than that or than soft colour: docs/grouping-measured.md
-    mixed = [(name, axes) for name, axes in evidence.items() if not (candidates and axes == candidates[0].axes)]
-    candidates += [_group(vectors, clusters, name, axes, seed) for name, axes in mixed]
+    candidates += [_group(vectors, clusters, name, axes, seed) for name, axes in evidence.items()]
     told = vectors if judge is None else judge
     return candidates, {one.name: measure_gain(told, one.logits(vectors).argmax(1), clusters) for one in candidates}
 
@@ -142,7 +140,7 @@ def join_features(
         _group(
             together,
             clusters,
-            f"{grouping.name.replace(_PLAIN, '')}, {count} learned features",
+            f"{grouping.name}, {count} learned features",
             grouping.axes + tuple(range(width, width + count)),
             seed,
         )

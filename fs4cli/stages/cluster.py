@@ -70,7 +70,7 @@ def run_cluster(project: Project, settings: Settings, *, progress: Progress, fre
     images = choose_images(cache, whole(chosen.images), seed=opened.settings.seed)
     if len(images) < len(cache):
         progress.say(f"cluster: {len(images):,} of {len(cache):,} images, drawn at random; the plan says why")
-    stores = _open_stores(project, opened.settings, len(images))
+    stores = _open_stores(project, opened.settings, len(images), is_all=len(images) == len(cache))
     _fill_stores(stores, network, images, project, opened.settings, progress)
     outputs, levels = {}, []
     if isinstance(chosen.clusters, str):
@@ -107,11 +107,11 @@ def _measure_image(network: DenseNetwork, cache: ImageCache, project: Project, s
     return first * settings.train.rounds
 
 
-def _open_stores(project: Project, settings: Settings, images: int) -> dict[int, FeatureStore]:
+def _open_stores(project: Project, settings: Settings, images: int, *, is_all: bool) -> dict[int, FeatureStore]:
     pretrained = read_record(project, "pretrain")
     key = pretrained.fingerprint if pretrained else ""
-    if images < len(ImageCache.open(project.cache)):
-        key += f", images of seed {settings.seed}"
+    if not is_all:
+        key += f", images drawn with seed {settings.seed}"
     return {
         grid: FeatureStore(
             project.stage("cluster") / f"level-{grid}" / "features.npy",

@@ -53,7 +53,7 @@ def test_nothing_is_concluded_about_places_from_few_images(random):
 def test_the_place_is_evidence_only_where_it_matters_and_leads_where_it_matters_much():
     without, some, much = (list_evidence(place, is_grey=True) for place in (0.05, 0.2, 0.5))
 
-    assert list(without) == ["colour", "texture", "soft colour", "soft colour and texture"]
+    assert list(without) == ["colour", "texture", "soft colour", "colour and texture", "soft colour and texture"]
     assert some == EVIDENCE
     assert list(much) == ["soft colour and place"]
 

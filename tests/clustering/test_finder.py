@@ -32,7 +32,7 @@ def test_groupings_of_a_draw_are_made_once_with_learned_features_and_without(pla
     assert asked == [7]
     # what learned features explain is told of the run, and not taken for plain evidence
     assert alone.weigh(part, 7) == before
-    assert list(before) == ["colour, plain k-means", "all"]
+    assert list(before) == ["colour, plain k-means", "colour", "all"]
 
 
 def test_another_draw_or_seed_is_grouped_anew(plain, monkeypatch):
