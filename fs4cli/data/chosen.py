@@ -47,5 +47,11 @@ def choose_images(images: Images, count: int | None, *, seed: int) -> Images:
 
 
 def draw_positions(total: int, count: int, *, seed: int) -> Int64[np.ndarray, " count"]:
-    """Which of `total` images are chosen, in rising order; a larger `count` keeps those of a smaller one."""
+    """Which images are chosen, in rising order; a larger `count` keeps those of a smaller one.
+
+    Args:
+        total: How many images there are.
+        count: How many are chosen, in [1, total].
+        seed: Of the draw.
+    """
     return np.sort(np.random.default_rng([seed, 53]).permutation(total)[:count])

@@ -16,12 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from fs4cli.errors import ProjectError
-from fs4cli.machine import usable_cores
 from fs4cli.model.device import Precision, autocast, keep_to_one_core
 from fs4cli.model.extraction import STRIDE, shrink_image
 from fs4cli.model.local_colour import sharpen
 from fs4cli.model.segmenter import Segmenter
-from fs4cli.parallel import map_in_order
+from fs4cli.parallel import count_workers, map_in_order
 
 _BAND = 4_000_000  # values (classes x pixels) that are enlarged at once
 _LONGEST = 20  # times as long as wide: pictures longer than that are looked at smaller, so that their area is bounded
@@ -140,7 +139,7 @@ def _sharpen_each(probabilities: Float[Tensor, "b k h w"], images: Float[Tensor,
             return sharpen(*pair, stride=STRIDE // 2)
 
     pairs = zip(probabilities.split(1), images.split(1), strict=True)
-    workers = min(len(images), usable_cores())
+    workers = min(len(images), count_workers("auto"))
     return torch.cat(list(map_in_order(sharpen_one, pairs, workers=workers, prepare=keep_to_one_core)))
 
 

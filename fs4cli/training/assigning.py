@@ -28,11 +28,10 @@ from fs4cli.clustering.regions import average_texture, find_regions
 from fs4cli.data.batches import Images
 from fs4cli.errors import Interrupted, ProjectError
 from fs4cli.files import explain_os_errors, read_json, write_bytes, write_json
-from fs4cli.machine import usable_cores
 from fs4cli.model.device import Precision, keep_to_one_core
 from fs4cli.model.extraction import DenseMaps, extract_maps
 from fs4cli.model.segmenter import Segmenter
-from fs4cli.parallel import map_in_order
+from fs4cli.parallel import count_workers, map_in_order
 from fs4cli.progress import Progress, Task
 from fs4cli.training.assignment import Assignment, read_assignment, refine_assignment, write_assignment
 from fs4cli.training.guiding import settle_guidance
@@ -84,7 +83,6 @@ def measure_assigning(
         device: Where to work.
         precision: Of the network's work.
     """
-    positions = np.linspace(0, len(images) - 1, min(len(images), TIMED)).astype(int).tolist()
 
     def judge(maps: DenseMaps) -> None:
         average_texture(maps.axes, find_regions(maps.axes))
@@ -92,20 +90,27 @@ def measure_assigning(
             soft = np.random.default_rng(maps.position).random((*maps.axes.shape[:2], classes), dtype=np.float32)
             refine_assignment(soft / soft.sum(2, keepdims=True), maps.pixels)
 
-    def assign(positions: list[int]) -> None:
+    def assign(positions: list[int]) -> Iterator[None]:
         looks = {"short_side": short_side, "device": device, "precision": precision}
-        for _ in _work_side_by_side(judge, extract_maps(network, images, positions, **looks)):
-            pass
+        return _work_side_by_side(judge, extract_maps(network, images, positions, **looks))
 
-    assign(positions[:1])  # the first look at a size costs more than those after it
+    return _UNTIMED * _time_image(assign, len(images))
+
+
+def _time_image(assign: Callable[[list[int]], Iterator[object]], number: int) -> float:
+    """Seconds that `assign` takes for one of `number` images, by a few evenly spread ones."""
+    positions = np.linspace(0, number - 1, min(number, TIMED)).astype(int).tolist()
+    for _ in assign(positions[:1]):  # the first look at a size costs more than those after it
+        pass
     started = time.perf_counter()
-    assign(positions)
-    return _UNTIMED * (time.perf_counter() - started) / len(positions)
+    for _ in assign(positions):
+        pass
+    return (time.perf_counter() - started) / len(positions)
 
 
 def _work_side_by_side(judge: Callable[[DenseMaps], Judged], maps: Iterator[DenseMaps]) -> Iterator[Judged]:
     """What is made of each image, in order: each on one core, as its map is too small to be divided among them."""
-    return map_in_order(judge, maps, workers=usable_cores(), prepare=keep_to_one_core)
+    return map_in_order(judge, maps, workers=count_workers("auto"), prepare=keep_to_one_core)
 
 
 @dataclass(frozen=True)
@@ -207,14 +212,8 @@ class Assigner:
         Args:
             segmenter: Any that is built as the one that will assign; left in eval mode.
         """
-        positions = np.linspace(0, len(self.images) - 1, min(len(self.images), TIMED)).astype(int).tolist()
         segmenter.eval()
-        for _ in self._ask(segmenter, positions[:1]):  # the first look at a size costs more than those after it
-            pass
-        started = time.perf_counter()
-        for _ in self._ask(segmenter, positions):
-            pass
-        return (time.perf_counter() - started) / len(positions) * len(self.images)
+        return _time_image(partial(self._ask, segmenter), len(self.images)) * len(self.images)
 
     def _ask(self, segmenter: Segmenter, positions: Sequence[int]) -> Iterator[Float32[np.ndarray, "h w k"]]:
         """The soft assignment of some images, by a segmenter."""

@@ -26,6 +26,7 @@ from fs4cli.stages.ingest import run_ingest
 from fs4cli.stages.pretrain import run_pretrain
 from fs4cli.stages.train.stage import run_train
 from fs4cli.training import class_count
+from fs4cli.training.assigning import measure_assigning
 
 IMAGES = 12
 
@@ -119,7 +120,22 @@ def test_other_images_need_new_features(project, monkeypatch):
 def test_a_short_budget_looks_at_a_part_of_the_images_and_says_so(project, monkeypatch):
     monkeypatch.setattr("fs4cli.planning.budget.LEAST_IMAGES", 7)
     monkeypatch.setattr(cluster, "measure_assigning", lambda *_, **__: 9.0)
-    assert _cluster(project, choose_tiny(budget="1m")).images == 7
+    progress = SilentProgress()
+    assert _cluster(project, choose_tiny(budget="1m"), progress=progress).images == 7
+    assert f"cluster: 7 of {IMAGES} images, drawn at random; the plan says why" in progress.said
+
+
+def test_a_long_budget_times_a_few_images_and_looks_at_all_of_them(project, monkeypatch):
+    seconds: list[float] = []
+
+    def watched(*args, **options) -> float:
+        seconds.append(measure_assigning(*args, **options))
+        return seconds[-1]
+
+    monkeypatch.setattr("fs4cli.planning.budget.LEAST_IMAGES", 1)
+    monkeypatch.setattr(cluster, "measure_assigning", watched)
+    assert _cluster(project, choose_tiny(budget="1h")).images == IMAGES
+    assert len(seconds) == 1 and 0 < seconds[0] < 10  # 64 x 64 pixels
 
 
 def test_a_project_of_before_images_were_chosen_learns_from_all_of_them(project):
