@@ -16,7 +16,14 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
 
 from fs4cli.clustering.kmeans import fit_kmeans
-from fs4cli.clustering.mixture import TiedMixture, fit_mixture, guess_clusters, make_round_mixture, measure_gain
+from fs4cli.clustering.mixture import (
+    TiedMixture,
+    fit_mixture,
+    fit_mixtures,
+    guess_clusters,
+    make_round_mixture,
+    measure_gain,
+)
 
 ENOUGH = 0.97
 """Share of the best candidate's gain that a candidate from less evidence must reach."""
@@ -209,7 +216,7 @@ def learn_from(
     """
     own = measure_gain(judge, grouping.logits(rows).argmax(1), clusters)
     part = np.ascontiguousarray(rows[:, grouping.axes])
-    mixtures = [fit_mixture(part, clusters, [guess]) for guess in guesses]
+    mixtures = fit_mixtures(part, clusters, guesses)
     gains = [measure_gain(judge, one.logits(part).argmax(1), clusters) for one in mixtures]
     if max(gains, default=own) <= CLEARLY * max(own, LEAST_GAIN):
         return grouping, own

@@ -17,6 +17,12 @@ from jaxtyping import Float, Float32, Float64, Int64
 from fs4cli.clustering.kmeans import assign_nearest, fit_kmeans
 
 ITERATIONS = 50
+_FEWEST_STEPS, _LEAST_STEP = 10, 1e-5
+"""Iterations after which one ends that gains less than so many nats a vector."""
+
+_TOGETHER = 700_000
+"""Guesses, clusters and vectors that are worked on at once, multiplied: more leave a core's cache."""
+
 RIDGE = 0.04
 """Share of the common covariance that is replaced by the variance of all vectors, axis by axis."""
 
@@ -80,9 +86,20 @@ def fit_mixture(
         clusters: How many.
         guesses: The cluster of each vector, in [0, clusters); at least one guess.
     """
-    prepared = _prepare(vectors)
-    found = [_maximize(prepared, guess, clusters) for guess in guesses]
-    return max(found, key=lambda pair: pair[0])[1]
+    return max(_maximize(vectors, clusters, guesses), key=lambda found: found[0])[1]
+
+
+def fit_mixtures(
+    vectors: Float32[np.ndarray, "n d"], clusters: int, guesses: Sequence[Int64[np.ndarray, " n"]]
+) -> list[TiedMixture]:
+    """Expectation maximization from each guess: what each comes to, in order.
+
+    Args:
+        vectors: Finite.
+        clusters: How many.
+        guesses: The cluster of each vector, in [0, clusters).
+    """
+    return [mixture for _, mixture in _maximize(vectors, clusters, guesses)]
 
 
 def make_round_mixture(vectors: Float32[np.ndarray, "n d"], centroids: Float32[np.ndarray, "k d"]) -> TiedMixture:
@@ -108,7 +125,7 @@ def make_mixture(vectors: Float[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"]
         ids: The group of each vector, in [0, clusters).
         clusters: How many groups there may be.
     """
-    return _step(_prepare(vectors), np.eye(clusters)[:, ids])[2]
+    return _Vectors(vectors).fit(_list_members(ids, clusters)[None]).mixture(0)
 
 
 def make_soft_mixture(vectors: Float[np.ndarray, "n d"], shares: Float[np.ndarray, "n k"]) -> TiedMixture:
@@ -118,7 +135,7 @@ def make_soft_mixture(vectors: Float[np.ndarray, "n d"], shares: Float[np.ndarra
         vectors: Finite.
         shares: Each row sums to 1.
     """
-    return _step(_prepare(vectors), shares.astype(np.float64).T)[2]
+    return _Vectors(vectors).fit(np.ascontiguousarray(shares.T, np.float32)[None]).mixture(0)
 
 
 def measure_gain(vectors: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"], clusters: int) -> float:
@@ -133,56 +150,114 @@ def measure_gain(vectors: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n
         ids: The group of each vector, in [0, clusters).
         clusters: How many groups there may be.
     """
-    prepared = _prepare(vectors)
-    return _step(prepared, np.eye(clusters)[:, ids])[1] - _step(prepared, np.ones((1, len(vectors))))[1]
+    rows = _Vectors(vectors)
+    together = rows.fit(np.ones((1, 1, len(vectors)), np.float32))
+    return float(rows.assign(rows.fit(_list_members(ids, clusters)[None]))[1][0] - rows.assign(together)[1][0])
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """Vectors, and what every step needs of them."""
+class _Mixtures:
+    """Several tied mixtures of the same vectors, less their mean.
 
-    rows: Float64[np.ndarray, "n d"]
-    square: Float64[np.ndarray, "d d"]
-    spread: Float64[np.ndarray, " d"]
-
-
-def _prepare(vectors: Float[np.ndarray, "n d"]) -> _Prepared:
-    rows = vectors.astype(np.float64)
-    return _Prepared(rows, rows.T @ rows, rows.var(0))
-
-
-def _maximize(vectors: _Prepared, guess: Int64[np.ndarray, " n"], clusters: int) -> tuple[float, TiedMixture]:
-    """The mean log-likelihood that is reached from a guess, and the mixture that reaches it."""
-    weights, likelihood, mixture = _step(vectors, np.eye(clusters)[:, guess])
-    for iteration in range(1, ITERATIONS):
-        before = likelihood
-        weights, likelihood, mixture = _step(vectors, weights)
-        if iteration > 10 and likelihood - before < 1e-5:
-            break
-    return likelihood, mixture
-
-
-def _step(
-    vectors: _Prepared, weights: Float64[np.ndarray, "k n"]
-) -> tuple[Float64[np.ndarray, "k n"], float, TiedMixture]:
-    """The mixture that the weights make, the weights that it makes, and the likelihood under it.
-
-    Vectors lie along the last axis: sums over a few clusters are several times as fast as along rows of them.
+    Args:
+        center: Mean of the vectors.
+        whitening: As `TiedMixture` has it.
+        means: In the whitened space, of vectors less the center.
+        log_shares: As `TiedMixture` has them.
     """
-    count, width = vectors.rows.shape
-    sizes = weights.sum(1) + 1e-6  # an empty cluster has share 0 and any mean
-    means = (weights @ vectors.rows) / sizes[:, None]
-    within = (vectors.square - (means * sizes[:, None]).T @ means) / count
-    within = (1 - RIDGE) * within + RIDGE * np.diag(vectors.spread) + NOISE**2 * np.eye(width)
-    whitening = np.linalg.inv(np.linalg.cholesky(within))
-    mixture = TiedMixture(whitening, means @ whitening.T, np.log(sizes / sizes.sum()))
-    offsets = mixture.log_shares - 0.5 * (mixture.means**2).sum(1)
-    logits = (mixture.means @ whitening) @ vectors.rows.T + offsets[:, None]
-    highest = logits.max(0)
-    logits -= highest
-    shares = np.exp(logits, out=logits)
-    total = shares.sum(0)
-    # the mean squared length of the whitened vectors is a trace
-    density = (highest + np.log(total)).mean() - 0.5 * float((whitening @ vectors.square * whitening).sum()) / count
-    shares /= total
-    return shares, float(density + np.log(np.diag(whitening)).sum()), mixture
+
+    center: Float64[np.ndarray, " d"]
+    whitening: Float64[np.ndarray, "g d d"]
+    means: Float64[np.ndarray, "g k d"]
+    log_shares: Float64[np.ndarray, "g k"]
+
+    def mixture(self, number: int) -> TiedMixture:
+        """One of them, of the vectors as they are."""
+        whitening = self.whitening[number]
+        return TiedMixture(whitening, self.means[number] + whitening @ self.center, self.log_shares[number])
+
+
+class _Vectors:
+    """Vectors less their mean, and what both halves of expectation maximization need of them.
+
+    Several mixtures are fitted to them at once: a call of numpy costs as much as its work on one of them does, and
+    threads that make many small calls wait for each other. What is as long as the vectors are many is in single
+    precision, what is as small as a covariance in double.
+    """
+
+    def __init__(self, vectors: Float[np.ndarray, "n d"]):
+        rows = vectors.astype(np.float64)
+        self.center = rows.mean(0)
+        rows -= self.center
+        self.spread = (rows**2).mean(0)
+        self.square = rows.T @ rows
+        # a last axis of ones: sums and offsets come with the products
+        self.rows = np.concatenate([rows, np.ones((len(rows), 1))], axis=1).astype(np.float32)
+        self.columns = np.ascontiguousarray(self.rows.T)
+
+    def fit(self, weights: Float32[np.ndarray, "g k n"]) -> _Mixtures:
+        """The mixtures whose clusters hold those shares of each vector."""
+        groups, clusters, count = weights.shape
+        sums = (weights.reshape(-1, count) @ self.rows).astype(np.float64).reshape(groups, clusters, -1)
+        sizes = sums[:, :, -1] + 1e-6  # an empty cluster has share 0 and any mean
+        means = sums[:, :, :-1] / sizes[:, :, None]
+        within = (self.square - (means * sizes[:, :, None]).transpose(0, 2, 1) @ means) / count
+        within = (1 - RIDGE) * within + RIDGE * np.diag(self.spread) + NOISE**2 * np.eye(len(self.spread))
+        whitening = np.linalg.inv(np.linalg.cholesky(within))
+        log_shares = np.log(sizes / sizes.sum(1, keepdims=True))
+        return _Mixtures(self.center, whitening, means @ whitening.transpose(0, 2, 1), log_shares)
+
+    def assign(self, found: _Mixtures) -> tuple[Float32[np.ndarray, "g k n"], Float64[np.ndarray, " g"]]:
+        """The share of each vector in each cluster of each mixture, and the mean log-likelihood under each mixture."""
+        groups, clusters, width = found.means.shape
+        offsets = found.log_shares - 0.5 * (found.means**2).sum(2)
+        directions = np.concatenate([found.means @ found.whitening, offsets[:, :, None]], axis=2)
+        logits = directions.reshape(-1, width + 1).astype(np.float32) @ self.columns
+        logits = logits.reshape(groups, clusters, -1)
+        highest = logits.max(1)
+        logits -= highest[:, None]
+        shares = np.exp(logits, out=logits)
+        total = shares.sum(1)
+        shares /= total[:, None]
+        density = (np.log(total, out=total) + highest).mean(1, dtype=np.float64)
+        # the mean squared length of the whitened vectors is a trace
+        lengths = (found.whitening @ self.square * found.whitening).sum((1, 2)) / len(self.rows)
+        volumes = np.log(np.diagonal(found.whitening, axis1=1, axis2=2)).sum(1)
+        return shares, density - 0.5 * lengths + volumes
+
+
+def _list_members(ids: Int64[np.ndarray, " n"], clusters: int) -> Float32[np.ndarray, "k n"]:
+    """1 where a vector is in that cluster, else 0."""
+    return (ids == np.arange(clusters)[:, None]).astype(np.float32)
+
+
+def _maximize(
+    vectors: Float32[np.ndarray, "n d"], clusters: int, guesses: Sequence[Int64[np.ndarray, " n"]]
+) -> list[tuple[float, TiedMixture]]:
+    """For each guess the mean log-likelihood that is reached from it, and the mixture that reaches it."""
+    rows = _Vectors(vectors)
+    together = max(1, _TOGETHER // (clusters * len(vectors)))
+    parts = [guesses[first : first + together] for first in range(0, len(guesses), together)]
+    return [found for part in parts for found in _maximize_together(rows, clusters, part)]
+
+
+def _maximize_together(
+    rows: _Vectors, clusters: int, guesses: Sequence[Int64[np.ndarray, " n"]]
+) -> list[tuple[float, TiedMixture]]:
+    """The same of a few guesses, step by step side by side; each stops when it no longer gains."""
+    reached: dict[int, tuple[float, TiedMixture]] = {}
+    going, before = np.arange(len(guesses)), np.full(len(guesses), -np.inf)
+    weights = np.stack([_list_members(guess, clusters) for guess in guesses])
+    for iteration in range(ITERATIONS):
+        found = rows.fit(weights)
+        weights, likelihood = rows.assign(found)
+        is_last = iteration == ITERATIONS - 1
+        ends = (likelihood - before < _LEAST_STEP) & (iteration > _FEWEST_STEPS) | is_last
+        for place in np.flatnonzero(ends).tolist():
+            reached[int(going[place])] = float(likelihood[place]), found.mixture(place)
+        if ends.all():
+            break
+        if ends.any():
+            weights = weights[~ends]
+        going, before = going[~ends], likelihood[~ends]
+    return [reached[number] for number in range(len(guesses))]

@@ -16,7 +16,6 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from fs4cli.clustering.evidence import (
-    KINDS,
     PLACE_LEADS,
     PLACE_MATTERS,
     are_images_grey,
@@ -26,11 +25,11 @@ from fs4cli.clustering.evidence import (
     list_evidence,
     measure_place,
 )
+from fs4cli.clustering.explained import measure_explained
 from fs4cli.clustering.finder import FEATURE_COUNTS
 from fs4cli.clustering.frame import Frame, add_frame, find_frame, leave_out_frame
 from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.light import LIGHT_ALIKE, measure_light, take_axes
-from fs4cli.clustering.mixture import NOISE
 from fs4cli.clustering.regions import average_texture, find_regions
 from fs4cli.clustering.repeats import SHARE, draw_parts
 from fs4cli.clustering.rule import DOUBTED, LinearRule, find_power, find_rule
@@ -248,7 +247,7 @@ def fit_pixel_clusters(
             "agreement": round(settled.agreement, 3),
             "rule_power": power,
             "shares": [round(share / len(ids), 4) for share in np.bincount(ids, minlength=classes).tolist()],
-            "explained": _explain(judge, ids),
+            "explained": {kind: round(share, 3) for kind, share in measure_explained(judge, ids).items()},
         },
     )
 
@@ -334,14 +333,3 @@ def _set_frame_aside(
     )
     left = [ids[one.ravel()[ids]] for one, ids in zip(free, chosen, strict=True)]
     return frame, left, features[is_free], (framed, features[is_deep])
-
-
-def _explain(sample: Float32[np.ndarray, "n d"], ids: Int64[np.ndarray, " n"]) -> dict[str, float]:
-    """By kind of evidence: the share of its variance that lies between the clusters."""
-    rows = sample.astype(np.float64) - sample.mean(0, dtype=np.float64)
-    sizes = np.bincount(ids)
-    sums = np.stack([np.bincount(ids, axis) for axis in rows.T], axis=1)
-    between = (sums**2 / np.maximum(sizes, 1)[:, None]).sum(0)
-    total = (rows**2 + NOISE**2).sum(0)
-    known = {kind: [axis for axis in axes if axis < rows.shape[1]] for kind, axes in KINDS.items()}
-    return {kind: round(float(between[axes].sum() / total[axes].sum()), 3) for kind, axes in known.items() if axes}

@@ -3,8 +3,8 @@
 In: vectors of some pixels, and how to group a part of them. Out: the finding that is most like all the others, once
 each has seen whether another one explains its part clearly better. Where they agree little even then, none of them is
 to be believed. It is done again with the insides of things alone, so that no cluster is spent on the steps between them
-where that costs little (where small things are the classes it costs much); then more findings are made, and all of them
-vote.
+where that costs little (where small things are the classes it costs much); then more findings are made, and those that
+explain most of each kind of evidence vote.
 
 Ours: docs/grouping.md.
 """
@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 from fs4cli.clustering.agreement import adjusted_rand
 from fs4cli.clustering.consensus import count_votes
 from fs4cli.clustering.evidence import FEWEST_IMAGES
+from fs4cli.clustering.explained import score_explained
 from fs4cli.clustering.grouping import Grouping, choose_name
 from fs4cli.clustering.mixture import make_soft_mixture, measure_gain
 from fs4cli.machine import usable_cores
@@ -33,7 +34,10 @@ RUNS = 5
 """How often the clusters are found."""
 
 VOTERS = 10
-"""How often they are found in all where the first ones agree little: all vote."""
+"""How often they are found in all where the first ones agree little: those that explain enough vote."""
+
+VOTES_ENOUGH = 0.95
+"""How much of what the best run explains a run must explain to have a vote, unless it is among the best `RUNS`."""
 
 SHARE = 0.6
 """Of the images that each run sees."""
@@ -173,6 +177,7 @@ def settle_runs(
     if not vote:
         return settled
     runs = runs + _find_all(finder, (insides if settled.is_inside else parts)[RUNS:], seed + RUNS)
+    runs = _choose_voters(runs, evidence)
     return replace(settled, run=_let_vote(runs, rows, evidence.shape[1], classes), votes=len(runs))
 
 
@@ -202,6 +207,13 @@ def settle_first(
 def _take_typical(runs: Sequence[Run], classes: int) -> Settled:
     best, agreement = _choose_typical([run.ids for run in runs], classes)
     return Settled(runs[best], agreement, is_inside=False, votes=0)
+
+
+def _choose_voters(runs: Sequence[Run], evidence: Float32[np.ndarray, "n e"]) -> list[Run]:
+    """The runs that explain nearly as much as the best one does, in order; at least `RUNS`: one alone is chance again."""
+    scores = np.array([score_explained(evidence, run.ids) for run in runs])
+    enough = min(VOTES_ENOUGH * scores.max(), np.sort(scores)[-RUNS])
+    return [run for run, score in zip(runs, scores, strict=True) if score >= enough]
 
 
 def _let_vote(runs: Sequence[Run], rows: Float32[np.ndarray, "n d"], plain: int, classes: int) -> Run:

@@ -4,7 +4,7 @@ from sklearn.mixture import GaussianMixture
 
 from fs4cli.clustering import mixture
 from fs4cli.clustering.kmeans import assign_nearest, fit_kmeans
-from fs4cli.clustering.mixture import fit_mixture, guess_clusters, make_round_mixture, measure_gain
+from fs4cli.clustering.mixture import fit_mixture, fit_mixtures, guess_clusters, make_round_mixture, measure_gain
 
 
 def draw_clusters(random, sizes, means, spread):
@@ -80,4 +80,31 @@ def test_an_axis_without_variance_changes_nothing(random):
     plain = fit_mixture(vectors, 2, [truth]).logits(vectors)
     found = fit_mixture(padded, 2, [truth]).logits(padded)
 
-    np.testing.assert_allclose(found[:, 0] - found[:, 1], plain[:, 0] - plain[:, 1], atol=1e-6)
+    np.testing.assert_allclose(found[:, 0] - found[:, 1], plain[:, 0] - plain[:, 1], rtol=1e-5, atol=1e-5)
+
+
+def test_mixtures_from_several_guesses_are_those_of_each_guess_alone(random):
+    vectors, truth = draw_clusters(random, (500, 300, 200), ((0, 0), (4, 0), (0, 5)), (1.0, 1.0))
+    guesses = [truth, random.permutation(truth), np.arange(1000) % 3, (truth + 1) % 3]
+
+    for number, found in enumerate(fit_mixtures(vectors, 3, guesses)):
+        alone = fit_mixture(vectors, 3, [guesses[number]])
+        np.testing.assert_allclose(found.logits(vectors), alone.logits(vectors), rtol=1e-3, atol=1e-3)
+
+
+def test_so_many_guesses_that_they_are_worked_on_in_parts_are_all_there(random, monkeypatch):
+    vectors, truth = draw_clusters(random, (500, 500), ((0, 0), (6, 0)), (1.0, 1.0))
+    monkeypatch.setattr(mixture, "_TOGETHER", 4_000)  # two guesses of two clusters and a thousand vectors
+    found = fit_mixtures(vectors, 2, [truth, 1 - truth, truth])
+
+    assert [one.logits(vectors).argmax(1)[0] for one in found] == [truth[0], 1 - truth[0], truth[0]]
+
+
+def test_vectors_far_from_nought_are_told_apart_as_those_about_it(random):
+    vectors, truth = draw_clusters(random, (500, 500), ((0, 0), (4, 0)), (1.0, 1.0))
+    plain = fit_mixture(vectors, 2, [truth]).logits(vectors)
+    moved = vectors + np.float32(1000)
+    found = fit_mixture(moved, 2, [truth]).logits(moved)
+
+    # 1000 in single precision is told to 6e-5
+    np.testing.assert_allclose(found[:, 0] - found[:, 1], plain[:, 0] - plain[:, 1], atol=5e-3)

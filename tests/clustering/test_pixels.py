@@ -52,8 +52,9 @@ def test_the_same_seed_finds_the_same_clusters(random):
 
 def test_clusters_in_noise_are_voted_on_and_clear_ones_are_not(random):
     noise = [show_cues(random.normal(50, 3, (12, 12, 16)).astype(np.float32)) for _ in range(6)]
-    for maps, votes in ((noise, 10), (draw_halves(random), 0)):
-        assert fit_pixel_clusters(maps, 2, number=len(maps), seed=0).summary["votes"] == votes
+    for maps, are_voted_on in ((noise, True), (draw_halves(random), False)):
+        votes = fit_pixel_clusters(maps, 2, number=len(maps), seed=0).summary["votes"]
+        assert 5 <= votes <= 10 if are_voted_on else votes == 0
 
 
 def test_voted_clusters_of_noise_assign_as_any_do(random):

@@ -14,6 +14,13 @@ def show_two_heaps(random):
     return (random.normal(0, 1, (200, 2)) + 10 * truth[:, None]).astype(np.float32), truth
 
 
+def show_four_heaps(random):
+    """A hundred points about each of (0, 0), (0, 10), (10, 0) and (10, 10), and how either axis alone divides them."""
+    first, second = np.repeat([0, 0, 1, 1], 100), np.repeat([0, 1, 0, 1], 100)
+    means = 10 * np.stack([first, second], axis=1)
+    return (random.normal(0, 1, (400, 2)) + means).astype(np.float32), first, second
+
+
 class FakeFinder:
     """Divides all rows as the next of the divisions says, by cues of the next of the names; learns nothing."""
 
@@ -67,16 +74,30 @@ def test_runs_that_agree_little_are_outvoted_by_more_runs(random):
     settled = settle([odd, odd, odd, truth, 1 - truth] + [truth, 1 - truth] * 2 + [truth], rows)
 
     assert same_division(settled.run.ids, truth)
-    assert settled.votes == VOTERS
     # the odd ones are alike to two of the other four, and to the truth by chance
     assert settled.agreement == pytest.approx(0.5, abs=0.03)
-    assert settled.run.grouping.name == "all (10 of 10 groupings)"
+    # and explain next to nothing, so they have no vote
+    assert settled.votes == 7
+    assert settled.run.grouping.name == "all (7 of 7 groupings)"
+
+
+def test_all_runs_vote_that_explain_as_much_as_each_other(random):
+    rows, first, second = show_four_heaps(random)
+
+    assert settle([first, second] * (VOTERS // 2), rows).votes == VOTERS
+
+
+def test_five_runs_vote_even_if_one_explains_far_more_than_any_other(random):
+    rows, truth = show_two_heaps(random)
+    settled = settle([random.permutation(truth) for _ in range(VOTERS - 1)] + [truth], rows)
+
+    assert settled.votes == RUNS
 
 
 def test_three_kinds_of_voters_are_named_and_the_others_counted(random):
-    rows, truth = show_two_heaps(random)
-    divisions = [random.permutation(truth) for _ in range(VOTERS)]
-    settled = settle(divisions, rows, names=["colour"] * 4 + ["texture"] * 3 + ["place", "grain", "lines"])
+    rows, first, second = show_four_heaps(random)
+    names = ["colour"] * 4 + ["texture"] * 3 + ["place", "grain", "lines"]
+    settled = settle([first, second] * (VOTERS // 2), rows, names=names)
 
     said = "colour (4 of 10 groupings), texture (3 of 10 groupings), place (1 of 10 groupings), others (2 of 10)"
     assert settled.run.grouping.name == said
@@ -92,7 +113,7 @@ def test_clusters_voted_for_know_all_learned_features_but_no_plain_cue_that_no_v
     parts, inside = [np.arange(200)] * VOTERS, np.zeros(200, bool)
     settled = settle_runs(finder, wider, wider[:, :plain], parts, inside, 2, seed=0)
 
-    assert settled.votes == VOTERS
+    assert settled.votes == 7
     assert settled.run.grouping.axes == known
 
 
@@ -166,9 +187,9 @@ def test_the_first_runs_believe_one_kind_of_evidence_that_all_of_them_together_c
 
 
 def test_runs_made_because_the_first_ones_agree_little_stand_alone(random):
-    rows, truth = show_two_heaps(random)
-    finder = FakeFinder([random.permutation(truth) for _ in range(VOTERS)], rows)
-    parts, inside = [np.arange(200)] * VOTERS, np.zeros(200, bool)
+    rows, first, second = show_four_heaps(random)
+    finder = FakeFinder([first, second] * (VOTERS // 2), rows)
+    parts, inside = [np.arange(400)] * VOTERS, np.zeros(400, bool)
     settled = settle_runs(finder, rows, rows, parts, inside, 2, seed=3)
 
     assert settled.votes == VOTERS
