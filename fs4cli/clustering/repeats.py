@@ -210,7 +210,7 @@ def _take_typical(runs: Sequence[Run], classes: int) -> Settled:
 
 
 def _choose_voters(runs: Sequence[Run], evidence: Float32[np.ndarray, "n e"]) -> list[Run]:
-    """The runs that explain nearly as much as the best one does, in order; at least `RUNS`: one alone is chance again."""
+    """The runs that explain nearly as much as the best does, in order; at least `RUNS`: one alone is chance."""
     scores = np.array([score_explained(evidence, run.ids) for run in runs])
     enough = min(VOTES_ENOUGH * scores.max(), np.sort(scores)[-RUNS])
     return [run for run, score in zip(runs, scores, strict=True) if score >= enough]
