@@ -7,6 +7,7 @@ markdown. Labels are read by the scorer only (benchmarks/cells.py).
     python benchmarks/quality.py --sets camvid,allsky --methods fs4,picie --seeds 0,1,2
     python benchmarks/quality.py --sets synthetic --methods floors,fs4 --curve
     python benchmarks/quality.py --sets workplaces --methods floors,fs4  # kinds that no rule was chosen on
+    python benchmarks/quality.py --sets few --methods floors,fs4    # folders of twenty images
     python benchmarks/quality.py --table                    # only print what is there
 """
 
@@ -27,7 +28,7 @@ from domains import DOMAINS
 from families import FAMILIES
 from floors import FLOORS
 from methods import METHODS
-from sets import NAMES, REAL, SYNTHETIC, USUAL, DataSet, open_set
+from sets import FEW, NAMES, REAL, SYNTHETIC, USUAL, DataSet, open_set
 from workplaces import WORKPLACES
 
 from fs4cli.duration import parse_duration
@@ -43,6 +44,7 @@ GROUPS = {
     "families": tuple(FAMILIES),
     "domains": tuple(DOMAINS),
     "workplaces": tuple(WORKPLACES),
+    "few": tuple(FEW),
     "all": NAMES,
 }
 FLOOR_NAMES = tuple(FLOOR + name for name in FLOORS)

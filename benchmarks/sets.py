@@ -1,4 +1,5 @@
-"""The sets of the quality bench: real ones that `FS4_DATA` names, two drawn ones, twenty more kinds on demand.
+"""The sets of the quality bench: real ones that `FS4_DATA` names, two drawn ones, on demand twenty more kinds, and
+folders of twenty images of the first five.
 
 In: a name and a folder to work in. Out: a folder of images to learn from that holds nothing else, images held out, and
 their labels, which only the scorer is to see.
@@ -6,12 +7,13 @@ their labels, which only the scorer is to see.
     WORK/camvid/train/          copies of the images to learn from
     WORK/mosaics/test/          drawn images held out; of a real set they lie where they are
     WORK/mosaics/labels/        their labels, with classes.yaml
+    WORK/camvid-20/train/       copies of twenty of the images to learn from; test images and labels are those of camvid
 """
 
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +70,13 @@ SYNTHETIC = ("mosaics", "scenes")
 
 USUAL = (*REAL, *SYNTHETIC)
 
-NAMES = (*USUAL, *FAMILIES, *DOMAINS, *WORKPLACES)
+FEW_IMAGES, FEW_BUDGET = 20, 180.0
+"""Images of a small folder, the fewest that fs4 does not warn of, and seconds to learn from it."""
+
+FEW = {f"{name}-{FEW_IMAGES}": name for name in USUAL}
+"""Small folders, and the sets that they are of."""
+
+NAMES = (*USUAL, *FAMILIES, *DOMAINS, *WORKPLACES, *FEW)
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,8 @@ def open_set(name: str, work: Path) -> DataSet:
     Raises:
         ValueError: There is no set of that name, or `FS4_DATA` does not name the folder of a real one.
     """
+    if name in FEW:
+        return _take_few(name, open_set(FEW[name], work), work / name)
     if name in _DRAWN:
         return _draw(name, work / name)
     if name not in REAL:
@@ -121,7 +131,7 @@ def open_set(name: str, work: Path) -> DataSet:
         raise ValueError(f"`{name}` needs FS4_DATA: the folder that holds `{name}/images/train` and its labels")
     classes, budget = REAL[name]
     train = work / name / "train"
-    _copy_images(source / "images" / "train", train)
+    _copy_images(sorted((source / "images" / "train").iterdir()), train)
     return DataSet(
         name,
         classes,
@@ -134,9 +144,18 @@ def open_set(name: str, work: Path) -> DataSet:
     )
 
 
-def _copy_images(source: Path, target: Path) -> None:
+def _take_few(name: str, whole: DataSet, folder: Path) -> DataSet:
+    """The same set with a few of its images to learn from, evenly spread; the others are held out, too."""
+    images = sorted(whole.train.iterdir())
+    step = len(images) / FEW_IMAGES
+    _copy_images([images[int((place + 0.5) * step)] for place in range(FEW_IMAGES)], folder / "train")
+    held_out = (*whole.held_out, whole.train)
+    return replace(whole, name=name, budget=FEW_BUDGET, train=folder / "train", held_out=held_out)
+
+
+def _copy_images(images: Sequence[Path], target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    for path in sorted(source.iterdir()):
+    for path in images:
         copy = target / path.name
         if not copy.exists() or copy.stat().st_size != path.stat().st_size:
             shutil.copyfile(path, copy)
