@@ -1,5 +1,4 @@
-"""The sets of the quality bench: real ones that `FS4_DATA` names, two drawn ones, on demand twenty more kinds, and
-folders of twenty images of the first five.
+"""The sets of the quality bench: real ones that `FS4_DATA` names, drawn ones, and small folders of some of these.
 
 In: a name and a folder to work in. Out: a folder of images to learn from that holds nothing else, images held out, and
 their labels, which only the scorer is to see.
