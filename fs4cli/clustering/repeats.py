@@ -4,8 +4,7 @@ In: vectors of some pixels, and how to group a part of them. Out: the finding th
 each has seen whether another one explains its part clearly better. Where they agree little even then, none of them is
 to be believed. It is done again with the insides of things alone, so that no cluster is spent on the steps between them
 where that costs little (where small things are the classes it costs much); then more findings are made, and those that
-explain most of each kind of evidence vote. Of findings that were joined from more clusters the one that explains most
-is taken.
+explain most of each kind of evidence vote.
 
 Ours: docs/grouping.md.
 """
@@ -105,7 +104,7 @@ class Settled:
     """What the runs come to.
 
     Args:
-        run: The one that is most like the others or, of joined ones, explains most; or what they voted for.
+        run: The one that is most like the others, or what all of them voted for.
         agreement: The mean adjusted Rand index of the first runs' most typical one with the others.
         is_inside: They were found in the insides of things alone.
         votes: How many runs voted; 0 if the most typical one was taken.
@@ -189,43 +188,20 @@ def settle_first(
     *,
     seed: int,
     thorough: bool = True,
+    join: Callable[[Run], Run] = lambda run: run,
 ) -> Settled:
     """The most typical of the first runs, however little they agree: no insides, no votes.
 
     Args:
         finder: Groups a part.
         parts: From `draw_parts`.
-        classes: How many clusters there are.
-        seed: Of the first run; the others count on from it.
-        thorough: As `settle_runs` takes it.
-    """
-    return _take_typical(_find_first(finder, parts[:RUNS], seed, thorough), classes)
-
-
-def settle_joined(
-    finder: FindsClusters,
-    evidence: Float32[np.ndarray, "n e"],
-    parts: Sequence[Int64[np.ndarray, " _"]],
-    classes: int,
-    *,
-    seed: int,
-    join: Callable[[Run], Run],
-) -> Settled:
-    """Of the first runs, each joined to fewer clusters, the one that explains most of each kind of evidence.
-
-    The most typical one has no such merit here: what most of them failed to find is typical.
-
-    Args:
-        finder: Groups a part, in more clusters than there are classes.
-        evidence: That they have to explain.
-        parts: From `draw_parts`.
         classes: How many clusters there are, once they are joined.
         seed: Of the first run; the others count on from it.
-        join: Makes a run of classes of one that the finder found.
+        thorough: As `settle_runs` takes it.
+        join: Makes a run of classes of one that the finder found with more clusters. Runs that part large things in
+            different ways are alike once these are joined, so they are compared after that.
     """
-    runs = [join(run) for run in _find_first(finder, parts[:RUNS], seed, thorough=True)]
-    best = max(runs, key=lambda run: score_explained(evidence, run.ids))
-    return replace(_take_typical(runs, classes), run=best)
+    return _take_typical([join(run) for run in _find_first(finder, parts[:RUNS], seed, thorough)], classes)
 
 
 def _take_typical(runs: Sequence[Run], classes: int) -> Settled:

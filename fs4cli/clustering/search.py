@@ -6,7 +6,7 @@ settled on, and what they were made from.
 Ours: docs/grouping.md, sections 1 to 9.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,7 +22,6 @@ from fs4cli.clustering.repeats import (
     Run,
     Settled,
     settle_first,
-    settle_joined,
     settle_runs,
     weigh_parts,
 )
@@ -144,8 +143,7 @@ class Search:
             grouping = replace(run.grouping, mixture=mixture)
             return replace(run, grouping=grouping, ids=grouping.logits(rows).argmax(1))
 
-        asked = Finder(plain, rows), plain.judge, self.parts, self.classes
-        return replace(found, settled=settle_joined(*asked, seed=self.seed, join=join), joined_from=clusters)
+        return replace(found, settled=self._settle_first(plain, rows, join), joined_from=clusters)
 
     def _compare_colours(self) -> tuple[bool, Settled | None]:
         """Whether colours count less the mean of their image, and the runs that said so, if runs did."""
@@ -185,9 +183,12 @@ class Search:
             thorough=self.thorough,
         )
 
-    def _settle_first(self, plain: PlainGroupings, rows: Float32[np.ndarray, "n e"]) -> Settled:
+    def _settle_first(
+        self, plain: PlainGroupings, rows: Float32[np.ndarray, "n e"], join: Callable[[Run], Run] = lambda run: run
+    ) -> Settled:
         """Without insides and votes; in plain evidence alone, or with learned features in the rows after it."""
-        return settle_first(Finder(plain, rows), self.parts, self.classes, seed=self.seed, thorough=self.thorough)
+        asked = Finder(plain, rows), self.parts, self.classes
+        return settle_first(*asked, seed=self.seed, thorough=self.thorough, join=join)
 
     def _add_learned(self, plain: PlainGroupings) -> Float32[np.ndarray, "n e"]:
         """All that a grouping may know of each pixel."""

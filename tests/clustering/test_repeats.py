@@ -5,7 +5,7 @@ import pytest
 
 from fs4cli.clustering.grouping import Grouping
 from fs4cli.clustering.mixture import make_mixture
-from fs4cli.clustering.repeats import RUNS, VOTERS, Run, draw_parts, settle_first, settle_joined, settle_runs
+from fs4cli.clustering.repeats import RUNS, VOTERS, Run, draw_parts, settle_first, settle_runs
 
 
 def show_two_heaps(random):
@@ -215,19 +215,9 @@ def test_groupings_that_part_one_thing_differently_are_compared_once_it_is_joine
         shown.append(run)
         return Run(run.grouping, run.gains, truth) if run.ids is odd else run
 
-    settled = settle_joined(finder, rows, [np.arange(200)] * VOTERS, 2, seed=0, join=join)
+    settled = settle_first(finder, [np.arange(200)] * VOTERS, 2, seed=0, join=join)
 
     assert same_division(settled.run.ids, truth)
     assert settled.agreement == pytest.approx(1) and settled.votes == 0
     assert len(shown) == RUNS
     assert [reach for _, _, reach in finder.asked] == [True] * RUNS
-
-
-def test_of_joined_groupings_the_one_that_explains_most_is_taken_though_four_others_agree_on_less(random):
-    rows, truth = show_two_heaps(random)
-    odd = np.arange(200) % 2
-    finder = FakeFinder([odd, odd, odd, truth, odd], rows)
-    settled = settle_joined(finder, rows, [np.arange(200)] * VOTERS, 2, seed=0, join=lambda run: run)
-
-    assert same_division(settled.run.ids, truth)
-    assert settled.agreement == pytest.approx(0.75, abs=0.01)  # of four pairs with one of the four, three are alike
